@@ -1,0 +1,45 @@
+//! `p.alerts`: findings raised, held and resolved.
+
+use crate::window::Span;
+use serde::{Deserialize, Serialize};
+
+/// Life of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Newly found.
+    Raised,
+    /// Found again while raised.
+    Held,
+    /// No longer found.
+    Resolved,
+}
+
+/// An alert's record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// The same through the alert's whole life.
+    pub id: String,
+    /// `vigie.drift`, `vigie.accuracy_loss` or `vigie.data_quality`.
+    pub name: String,
+    /// See [`State`].
+    pub state: State,
+    /// `page` (people), `output` or `feature` (explanation).
+    pub tier: String,
+    /// Window whose closing made the state.
+    pub window: Span,
+    /// The statistic.
+    pub value: f64,
+    /// What it was compared with.
+    pub threshold: f64,
+    /// `*` or `name=value`.
+    pub segment: String,
+    /// The champion.
+    pub version: String,
+    /// Columns it concerns, worst first.
+    pub features: Vec<String>,
+    /// Ids of some events concerned.
+    pub example_ids: Vec<String>,
+    /// Run it started, if any.
+    pub run: Option<u64>,
+}

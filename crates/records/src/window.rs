@@ -1,0 +1,99 @@
+//! `p.windows`: accuracy and drift of a window, beside its baselines.
+
+use domain::Version;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A window's record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its span.
+    pub window: Span,
+    /// `event_time` or `label_time`.
+    pub clock: Clock,
+    /// `*` or `name=value`.
+    pub segment: String,
+    /// The version that published the predictions; `*` sums over versions.
+    pub version: String,
+    /// Nothing will change it any more.
+    pub r#final: bool,
+    /// Events scored (in the segment `*`; elsewhere labelled rows are all that is known).
+    pub rows: u64,
+    /// Rows with a label.
+    pub labelled: u64,
+    /// Rows that came after the window was final; in no other number.
+    pub after_final: u64,
+    /// By name: `accuracy`, `log_loss`, `auc`, `brier`; `mae`, `rmse`, `bias`, `r2`.
+    pub metrics: BTreeMap<String, Estimate>,
+    /// The same metrics of `majority`, `last_label` and `frozen`, on the same rows.
+    pub baselines: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Drift of features and of the output, by column.
+    pub drift: BTreeMap<String, Drift>,
+}
+
+/// Clock of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// By the time of the event.
+    EventTime,
+    /// By the arrival of the label.
+    LabelTime,
+}
+
+/// Span of a window, end exclusive, RFC 3339 in UTC with milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Start.
+    pub start: String,
+    /// End.
+    pub end: String,
+}
+
+/// A metric with its 95 % interval where one is known.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The value.
+    pub value: f64,
+    /// Lower end.
+    pub low: Option<f64>,
+    /// Upper end.
+    pub high: Option<f64>,
+}
+
+/// Drift of one column against the champion's reference.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Population stability index over the merged bins.
+    pub psi: f64,
+    /// Value above which it counts as drift, given the sample sizes and the tolerance.
+    pub threshold: f64,
+    /// p value of "the shift is at most the tolerance", before correction over columns.
+    pub p_value: f64,
+    /// Whether it counts as drift after correction over columns.
+    pub drifted: bool,
+}
+
+/// Key of a window's record: clock/start/length/segment/version.
+#[must_use]
+pub fn key(window: &Window, length_ms: i64) -> String {
+    let clock = match window.clock {
+        Clock::EventTime => "event_time",
+        Clock::LabelTime => "label_time",
+    };
+    format!("{clock}/{}/{length_ms}/{}/{}", window.window.start, window.segment, window.version)
+}
+
+impl Window {
+    /// Whether it is about all rows and all versions.
+    #[must_use]
+    pub fn is_total(&self) -> bool {
+        self.segment == "*" && self.version == "*"
+    }
+
+    /// Whether a version is meant, rather than the sum over versions.
+    #[must_use]
+    pub fn of_version(&self, version: &Version) -> bool {
+        self.version == version.as_str()
+    }
+}

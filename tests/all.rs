@@ -1,0 +1,1 @@
+//! All workspace tests in one binary.
