@@ -1,1 +1,5 @@
-//! All workspace tests in one binary.
+//! All workspace tests in one binary: tidy rules, real Kafka, the daemon end to end.
+
+mod broker;
+mod support;
+mod tidy;

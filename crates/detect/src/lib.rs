@@ -1,1 +1,19 @@
-//! detect
+//! Tests for drift and change: pure functions and small state machines.
+//!
+//! It never does I/O, reads no clock, draws no random number, and never sees a row: counts and
+//! sums of slices go in, evidence comes out. What to do with an alarm is the judge's business.
+//! Read in this order: [`distance`] (how far two histograms are apart), [`drift`] (whether that
+//! is more than noise and tolerance), [`chi_square`] (the null behind it), [`correction`] (many
+//! columns at once), [`harm`] (realised loss against its reference), [`paired`] (two versions on
+//! the same rows).
+
+mod capital;
+pub mod chi_square;
+pub mod correction;
+pub mod distance;
+pub mod drift;
+pub mod harm;
+pub mod paired;
+
+pub use correction::benjamini_hochberg;
+pub use drift::{Psi, psi};

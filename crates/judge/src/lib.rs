@@ -1,1 +1,31 @@
-//! judge
+//! Stage `judge`: the journal goes in; windows, alerts and decisions come out.
+//!
+//! It never reads a clock, touches a broker or sees a row: panes, markers, commands and run
+//! reports are all it knows, in the order of the journal, and what it says is a function of them.
+//! Read in this order: [`judge`] (how decisions are made), `intake` (journal records into
+//! slices), `clock` (closed, mature, final), `windows`, `drift`, `harm`, `probation`, `alerts`,
+//! `policy` (when to retrain), `runs`, `promotion`, `state`, [`config`].
+
+mod alerts;
+mod clock;
+pub mod config;
+mod drift;
+mod emit;
+mod error;
+mod harm;
+mod intake;
+pub mod judge;
+mod policy;
+mod probation;
+mod promotion;
+mod runs;
+mod stage;
+mod state;
+mod windows;
+
+pub use config::{Budget, Config, Known, Retrain};
+pub use error::Error;
+pub use judge::Judge;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,34 @@
-//! kafka
+//! Everything that touches Kafka: the stage runner with its delivery guarantee, topics, plain
+//! readers and writers, and an embedded broker for the demo.
+//!
+//! It never looks into a record and never decides anything a stage could decide.
+//! Read in this order: [`runner`] (how delivery is kept), [`settings`] and [`hooks`] (what a runner
+//! is given), `consumer`, `rebalance`, `restore`, `control` (what goes in), `producer` (what comes
+//! out), then [`topics`], [`sender`], [`tail`], [`progress`], [`instance`], [`embedded`].
+
+mod consumer;
+mod control;
+pub mod embedded;
+pub mod error;
+pub mod hooks;
+pub mod instance;
+mod producer;
+pub mod progress;
+mod rebalance;
+mod restore;
+pub mod runner;
+pub mod sender;
+pub mod settings;
+pub mod tail;
+pub mod topics;
+
+pub use embedded::EmbeddedBroker;
+pub use error::Error;
+pub use hooks::{Hooks, LoadedPart, Stop};
+pub use instance::{Slot, instance_slot};
+pub use progress::Progress;
+pub use runner::run;
+pub use sender::{Message, Sender};
+pub use settings::{Connection, Delivery, RunnerConfig};
+pub use tail::{Start, Tail};
+pub use topics::{TopicSpec, Topics};

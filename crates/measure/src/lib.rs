@@ -1,1 +1,30 @@
-//! measure
+//! Mergeable performance cells: what labelled rows say of a version, in sums that add up exactly.
+//!
+//! It never does I/O and never keeps a row: counts and fixed-point sums are all there is, so that
+//! any cut, order and replica count gives the same bytes, and a corrected label is taken out
+//! again exactly. Ratios, roots and logarithms are computed from the sums, once, by the judge.
+//! Read in this order: [`cell`] (what a label adds), [`loss`](mod@loss) (the loss of a row),
+//! [`performance`] (one version's sums), its kinds [`binary`], [`multiclass`], [`regression`],
+//! [`bets`] (sums of the sequential tests), [`baseline`], [`interval`].
+
+pub mod baseline;
+pub mod bets;
+pub mod binary;
+pub mod cell;
+mod histogram;
+pub mod interval;
+pub mod loss;
+pub mod multiclass;
+pub mod performance;
+pub mod regression;
+mod sums;
+
+pub use baseline::{Labels, majority};
+pub use bets::{HarmSums, PAIR_BETS, PairSums};
+pub use binary::Binary;
+pub use cell::{Cell, Row};
+pub use interval::Estimate;
+pub use loss::{Shape, loss};
+pub use multiclass::Multiclass;
+pub use performance::Performance;
+pub use regression::Regression;

@@ -1,1 +1,26 @@
-//! profile
+//! Mergeable column statistics: what a window's rows look like, in counts that add up exactly.
+//!
+//! It never does I/O, never keeps a value of a row, and never computes a floating-point sum:
+//! counts of 64 bits are all there is, so that any cut, order and replica count gives the same
+//! bytes. Tests on these counts live in `detect`.
+//! Read in this order: [`layout`] (the bins of every column), [`edges`] (where they come from),
+//! [`observe`] (rows into counts, the data path), [`counts`] (merge, subtract, bytes),
+//! [`reference`](mod@reference) (what a bundle carries), [`error`].
+
+pub mod counts;
+pub mod edges;
+pub mod error;
+pub mod layout;
+mod lookup;
+pub mod observe;
+pub mod reference;
+
+pub use counts::Counts;
+pub use error::Error;
+pub use layout::{Bins, ColumnLayout, Layout};
+pub use reference::Reference;
+
+/// Most bins between the edges of a numeric column, whatever the caller asks for.
+pub const BINS_MAX: usize = 1024;
+/// Most values of a category that have a bin of their own; the rest is *other*.
+pub const CATEGORIES_MAX: usize = 64;

@@ -1,0 +1,68 @@
+//! An opened bundle.
+
+use crate::{Error, Manifest};
+use arrow::array::RecordBatch;
+use domain::Version;
+use models::Model;
+use prepare::Preprocessor;
+use std::sync::Arc;
+
+/// Outputs of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// Numbers per row.
+    pub outputs: usize,
+    /// Row-major: probabilities, or the number in regression.
+    pub values: Vec<f64>,
+}
+
+/// A verified bundle: preprocessing and model behind one `apply`, for training and serving alike.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// Its name.
+    pub version: Version,
+    /// Facts about it.
+    pub manifest: Manifest,
+    /// The profile that drift is measured against.
+    pub reference: Arc<profile::Reference>,
+    pub(crate) preprocessor: Preprocessor,
+    pub(crate) model: Model,
+}
+
+impl Bundle {
+    /// Scores raw rows: one row of outputs for each, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Prepare`] when a declared column is missing or has another type.
+    pub fn apply(&self, rows: &RecordBatch) -> Result<Scores, Error> {
+        apply(&self.version, &self.preprocessor, &self.model, rows)
+    }
+
+    /// The fitted preprocessing.
+    #[must_use]
+    pub fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+}
+
+pub(crate) fn apply(
+    version: &Version,
+    preprocessor: &Preprocessor,
+    model: &Model,
+    rows: &RecordBatch,
+) -> Result<Scores, Error> {
+    let features = preprocessor
+        .apply(rows)
+        .map_err(|source| Error::Prepare { version: version.to_string(), source })?;
+    let mut values = Vec::new();
+    model
+        .predict(&features, &mut values)
+        .map_err(|source| Error::Model { version: version.to_string(), source })?;
+    Ok(Scores { outputs: model.outputs(), values })
+}

@@ -1,0 +1,59 @@
+//! Names of a bundle's files, their bounds and hashes.
+
+use crate::Error;
+use domain::Version;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// Facts about the bundle; its hash is the bundle's version. Written last.
+pub const MANIFEST: &str = "manifest.json";
+/// The declared columns, as Arrow.
+pub const INPUT_SCHEMA: &str = "input.schema";
+/// Fitted preprocessing.
+pub const PIPELINE: &str = "pipeline.json";
+/// The model.
+pub const MODEL: &str = "model.bin";
+/// The reference profile.
+pub const REFERENCE: &str = "reference.arrow";
+/// Raw rows and the outputs they must give.
+pub const GOLDEN: &str = "golden.arrow";
+
+/// The files of a bundle with the most bytes each may have; the manifest is last.
+pub const FILES: [(&str, u64); 6] = [
+    (GOLDEN, 16 << 20),
+    (INPUT_SCHEMA, 1 << 20),
+    (MODEL, 512 << 20),
+    (PIPELINE, 64 << 20),
+    (REFERENCE, 64 << 20),
+    (MANIFEST, 8 << 20),
+];
+
+/// Most bytes a file of that name may have, or `None` if a bundle has no such file.
+#[must_use]
+pub fn size_limit(file: &str) -> Option<u64> {
+    FILES.iter().find(|(name, _)| *name == file).map(|&(_, limit)| limit)
+}
+
+/// SHA-256 in 64 lower-case hex digits.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        write!(hex, "{byte:02x}").unwrap_or_default();
+        hex
+    })
+}
+
+/// The version of the bundle with this manifest.
+#[must_use]
+pub fn version_of(manifest: &[u8]) -> Version {
+    Version::new(&sha256_hex(manifest)[..12])
+}
+
+pub(crate) fn check_size(file: &str, found: u64) -> Result<(), Error> {
+    let limit = size_limit(file).unwrap_or(0);
+    if found > limit {
+        return Err(Error::Size { file: file.to_string(), found, limit });
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! From bytes to a bundle: sizes, then hashes, then requirements, then parsing, then golden rows.
+//! Only what has passed all of them is returned.
+
+use crate::file::{self, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, REFERENCE};
+use crate::{Bundle, Error, FILES, Manifest, golden, sha256_hex, version_of};
+use arrow::ipc::reader::StreamReader;
+use domain::Version;
+use models::Model;
+use prepare::Preprocessor;
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::Arc;
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Opens a bundle. Files that no bundle of ours has are ignored, and never parsed.
+///
+/// # Errors
+/// [`Error`] naming the file and what was expected of it.
+pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
+    for (name, bytes) in files.iter().filter(|(name, _)| file::size_limit(name).is_some()) {
+        file::check_size(name, bytes.len() as u64)?;
+    }
+    let manifest = read_manifest(version, get(version, files, MANIFEST)?)?;
+    for (name, _) in FILES.iter().filter(|(name, _)| *name != MANIFEST) {
+        check_hash(&manifest, name, get(version, files, name)?)?;
+    }
+    manifest.check()?;
+    let preprocessor = Preprocessor::from_json(get(version, files, PIPELINE)?).map_err(|e| Error::content(PIPELINE, e))?;
+    let model = Model::from_bytes(get(version, files, MODEL)?).map_err(|e| Error::content(MODEL, e))?;
+    let reference =
+        profile::Reference::from_arrow(get(version, files, REFERENCE)?).map_err(|e| Error::content(REFERENCE, e))?;
+    check_agreement(&manifest, &preprocessor, &model)?;
+    check_schema(&manifest, get(version, files, INPUT_SCHEMA)?)?;
+    let (rows, expected) = golden::read(get(version, files, GOLDEN)?, manifest.outputs())?;
+    let bundle =
+        Bundle { version: version.clone(), manifest, reference: Arc::new(reference), preprocessor, model };
+    golden::compare(&bundle.apply(&rows)?, &expected)?;
+    Ok(bundle)
+}
+
+/// Reads a manifest whose hash is the version. Unknown keys are ignored; what a reader must know
+/// stands in `requires` and is checked by [`open`].
+///
+/// # Errors
+/// [`Error::Mismatch`] for another hash, [`Error::Content`] for bytes that are no manifest.
+pub fn read_manifest(version: &Version, bytes: &[u8]) -> Result<Manifest, Error> {
+    file::check_size(MANIFEST, bytes.len() as u64)?;
+    let found = version_of(bytes);
+    if found != *version {
+        return Err(mismatch(MANIFEST, "SHA-256 beginning", &found, version));
+    }
+    serde_json::from_slice(bytes).map_err(|e| Error::content(MANIFEST, e))
+}
+
+fn get<'a>(version: &Version, files: &'a Files, name: &str) -> Result<&'a [u8], Error> {
+    files
+        .get(name)
+        .map(Vec::as_slice)
+        .ok_or_else(|| Error::Missing { version: version.to_string(), file: name.to_string() })
+}
+
+fn check_hash(manifest: &Manifest, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    let mut entries = manifest.files.iter().filter(|entry| entry.path == name);
+    let (Some(entry), None) = (entries.next(), entries.next()) else {
+        return Err(Error::content(MANIFEST, format!("file `{name}` is not listed once, expected one hash of it")));
+    };
+    if entry.bytes != bytes.len() as u64 {
+        return Err(mismatch(name, "length", &bytes.len(), &entry.bytes));
+    }
+    let found = sha256_hex(bytes);
+    if found != entry.sha256 {
+        return Err(mismatch(name, "SHA-256", &found, &entry.sha256));
+    }
+    Ok(())
+}
+
+fn mismatch(file: &str, what: &'static str, found: &dyn ToString, expected: &dyn ToString) -> Error {
+    Error::Mismatch { file: file.to_string(), what, found: found.to_string(), expected: expected.to_string() }
+}
+
+/// Parts that are whole may still not belong together.
+fn check_agreement(manifest: &Manifest, preprocessor: &Preprocessor, model: &Model) -> Result<(), Error> {
+    let kind = crate::pack::kind(model);
+    if !manifest.requires.iter().any(|r| r == kind) {
+        return Err(Error::content(MODEL, format!("model is `{kind}`, expected what the manifest requires")));
+    }
+    if preprocessor.input_schema() != &manifest.input {
+        return Err(Error::content(PIPELINE, "input columns differ, expected those of the manifest"));
+    }
+    let (found, expected) = (model.feature_count(), preprocessor.features().len());
+    if found != expected {
+        return Err(Error::content(MODEL, format!("model reads {found} features, expected {expected}")));
+    }
+    let (found, expected) = (model.outputs(), manifest.outputs());
+    if found != expected {
+        return Err(Error::content(MODEL, format!("model has {found} outputs, expected {expected}")));
+    }
+    Ok(())
+}
+
+fn check_schema(manifest: &Manifest, bytes: &[u8]) -> Result<(), Error> {
+    let reader = StreamReader::try_new(Cursor::new(bytes), None).map_err(|e| Error::content(INPUT_SCHEMA, e))?;
+    if reader.schema() != manifest.input.arrow() {
+        return Err(Error::content(INPUT_SCHEMA, "columns differ, expected those of the manifest"));
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! From parts to bytes.
+
+use crate::bundle::apply;
+use crate::file::{self, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, REFERENCE};
+use crate::{Error, FORMAT_VERSION, FileEntry, Manifest, golden, open, sha256_hex, version_of};
+use arrow::array::RecordBatch;
+use domain::Version;
+use models::Model;
+use prepare::Preprocessor;
+use std::collections::BTreeMap;
+
+/// What training hands over.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Facts; `format_version` and `files` are overwritten, `requires` is completed.
+    pub manifest_without_files: Manifest,
+    /// The fitted preprocessing.
+    pub preprocessor: Preprocessor,
+    /// The model.
+    pub model: Model,
+    /// Profile of the reference window.
+    pub reference: profile::Reference,
+    /// 64 to 256 raw rows, with missing values, unseen categories and extremes among them.
+    pub golden: RecordBatch,
+}
+
+/// A bundle as bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Packed {
+    /// Its name.
+    pub version: Version,
+    /// Name and bytes of each file; `manifest.json` is last.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// Packs parts into files: the same parts give the same bytes. The golden outputs are computed
+/// here, and the result has been opened once before it is returned: what cannot be opened is
+/// never stored.
+///
+/// # Errors
+/// [`Error`] naming the file that cannot be made or would be refused.
+pub fn pack(parts: Parts) -> Result<Packed, Error> {
+    let Parts { manifest_without_files: mut manifest, preprocessor, model, reference, golden } = parts;
+    let unnamed = Version::new("new");
+    let scores = apply(&unnamed, &preprocessor, &model, &golden)?;
+    let input = preprocessor.input_schema().arrow();
+    let mut files = vec![
+        (GOLDEN.to_string(), golden::write(&golden, &scores)?),
+        (INPUT_SCHEMA.to_string(), golden::write_stream(INPUT_SCHEMA, &input, None)?),
+        (MODEL.to_string(), model.to_bytes()),
+        (PIPELINE.to_string(), preprocessor.to_json().map_err(|e| Error::content(PIPELINE, e))?),
+        (REFERENCE.to_string(), reference.to_arrow().map_err(|e| Error::content(REFERENCE, e))?),
+    ];
+    manifest.format_version = FORMAT_VERSION;
+    let kind = kind(&model).to_string();
+    if !manifest.requires.contains(&kind) {
+        manifest.requires.push(kind);
+    }
+    manifest.requires.sort();
+    manifest.files = files.iter().map(|(path, bytes)| entry(path, bytes)).collect();
+    let bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::content(MANIFEST, e))?;
+    let version = version_of(&bytes);
+    files.push((MANIFEST.to_string(), bytes));
+    for (path, bytes) in &files {
+        file::check_size(path, bytes.len() as u64)?;
+    }
+    let map: BTreeMap<String, Vec<u8>> = files.iter().cloned().collect();
+    open(&version, &map)?;
+    Ok(Packed { version, files })
+}
+
+fn entry(path: &str, bytes: &[u8]) -> FileEntry {
+    FileEntry { path: path.to_string(), sha256: sha256_hex(bytes), bytes: bytes.len() as u64 }
+}
+
+/// What a reader must know to evaluate the model.
+pub(crate) fn kind(model: &Model) -> &'static str {
+    match model {
+        Model::Forest(_) => "model.forest/1",
+        Model::Linear(_) => "model.linear/1",
+    }
+}

@@ -1,0 +1,96 @@
+//! The view as the JSON that the dashboard draws.
+
+use crate::summary::{Replay, Summary};
+use crate::view::View;
+use records::window::{Clock, Window};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Features shown in the drift chart: those that drifted most.
+const FEATURES_MAX: usize = 8;
+/// Newest states of alerts shown.
+const ALERTS_SHOWN: usize = 50;
+
+/// Everything one page needs.
+pub(crate) fn state(view: &View, pipeline: &str) -> Value {
+    let replay = Replay { events_produced: 0, seconds: 0.0, held_seconds: 0.0 };
+    let summary = Summary::of(view, replay);
+    let mut totals: Vec<&Window> = view
+        .windows
+        .values()
+        .filter(|w| w.clock == Clock::EventTime && w.segment == "*" && w.version == "*")
+        .collect();
+    totals.sort_by(|a, b| a.window.start.cmp(&b.window.start));
+    let series: Vec<Value> = totals.iter().map(|w| point(w)).collect();
+    let alerts: Vec<_> = view.alerts.iter().rev().take(ALERTS_SHOWN).collect();
+    json!({
+        "pipeline": pipeline,
+        "champion": view.champion(),
+        "judged_until": view.judged_until_ms.map(records::time::rfc3339),
+        "score": view.score_totals(),
+        "join": view.join_totals(),
+        "labels_rejected": summary.labels_rejected,
+        "rejected": view.rejected.iter().map(|((stage, reason), n)| json!({"stage": stage, "reason": reason, "count": n})).collect::<Vec<_>>(),
+        "served": summary.served,
+        "frozen": summary.frozen,
+        "months": summary.months,
+        "windows": series,
+        "versions": versions(view),
+        "drift": drift(view),
+        "swaps": summary.swaps,
+        "promotions": view.promotions.values().map(|p| json!({
+            "promotion": p.line_up.promotion,
+            "cause": p.cause,
+            "version": p.line_up.champion().map(|m| m.version.clone()),
+            "effective_from": p.effective_from_ms.map(records::time::rfc3339),
+            "reasons": p.reasons,
+        })).collect::<Vec<_>>(),
+        "runs": summary.runs,
+        "alerts": alerts,
+    })
+}
+
+fn point(window: &Window) -> Value {
+    let metric = |name: &str| window.metrics.get(name).map(|e| json!([e.value, e.low, e.high]));
+    json!({
+        "start": window.window.start,
+        "final": window.r#final,
+        "rows": window.rows,
+        "labelled": window.labelled,
+        "metrics": { "auc": metric("auc"), "log_loss": metric("log_loss"), "accuracy": metric("accuracy"), "rmse": metric("rmse") },
+        "baselines": window.baselines,
+    })
+}
+
+/// Log loss (or RMSE) of each version's own windows, for the chart by version.
+fn versions(view: &View) -> Value {
+    let mut by_version: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    let windows = view.windows.values().filter(|w| w.segment == "*" && w.version != "*" && w.labelled > 0);
+    for window in windows {
+        let value = window.metrics.get("log_loss").or_else(|| window.metrics.get("rmse")).map(|e| e.value);
+        by_version.entry(&window.version).or_default().push(json!([window.window.start, value, window.labelled]));
+    }
+    json!(by_version)
+}
+
+/// Population stability index by window of the features that drifted most at their worst.
+fn drift(view: &View) -> Value {
+    let windows: Vec<&Window> = view.windows.values().filter(|w| w.segment == "*" && !w.drift.is_empty()).collect();
+    let mut worst: BTreeMap<&str, f64> = BTreeMap::new();
+    for (name, drift) in windows.iter().flat_map(|w| &w.drift) {
+        let most = worst.entry(name).or_insert(0.0);
+        *most = most.max(drift.psi);
+    }
+    let mut ranked: Vec<(&str, f64)> = worst.into_iter().collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    let mut series: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for (name, _) in ranked.into_iter().take(FEATURES_MAX) {
+        let mut points: Vec<(&str, &records::window::Drift)> = windows
+            .iter()
+            .filter_map(|w| w.drift.get(name).map(|d| (w.window.start.as_str(), d)))
+            .collect();
+        points.sort_by_key(|(start, _)| *start);
+        series.insert(name, points.iter().map(|(start, d)| json!([start, d.psi, d.threshold, d.drifted])).collect());
+    }
+    json!(series)
+}

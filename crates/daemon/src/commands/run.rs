@@ -1,0 +1,72 @@
+//! `vigie run`: the daemon.
+
+use crate::cli::Run;
+use crate::pipeline::{self, Options};
+use crate::telemetry::Telemetry;
+use crate::{topics, watch};
+use console::server::SharedView;
+use kafka::{Progress, Stop};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long to wait for the decisions made before this start.
+const CATCH_UP: Duration = Duration::from_secs(30);
+
+/// Runs until SIGTERM.
+pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
+    let config = Arc::new(super::configuration(&args.config.config)?);
+    let layout = topics::prepare(&config)?;
+    let cache = args.cache.clone().unwrap_or_else(|| default_cache(&config.pipeline.name));
+    let (view, progress, stop) = (SharedView::default(), Progress::default(), Stop::new());
+    let options = Options {
+        stages: args.stages.clone(),
+        idle_after: config.windows.idle_after.to_std(),
+        idle_enabled: Arc::new(true.into()),
+        delays: None,
+        cache,
+        progress: progress.clone(),
+        telemetry: telemetry.clone(),
+    };
+    let running = pipeline::start(&config, &layout, options)?;
+    let watching = watch::start(watch::Watch {
+        connection: topics::connection(&config),
+        layout,
+        view: Arc::clone(&view),
+        telemetry: telemetry.clone(),
+        pipeline: config.pipeline.name.clone(),
+        stop: stop.clone(),
+        progress,
+    })?;
+    if !config.console.listen.is_empty() {
+        let ready = running.readiness();
+        let serving =
+            console::server::serve(&config.console.listen, &config.pipeline.name, Arc::clone(&view), ready);
+        tracing::info!("console: http://{}", running.runtime().block_on(serving)?);
+    }
+    let began = Instant::now();
+    while !watching.caught_up() && began.elapsed() < CATCH_UP && !running.has_ended() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    if !pipeline::import_champion(&config, &view, running.runtime())? {
+        tracing::warn!(
+            "pipeline `{}` has no champion: events wait. Train one with: vigie train --config {} --events FILE --labels FILE, then restart or promote it",
+            config.pipeline.name,
+            args.config.config.display()
+        );
+    }
+    running.wait_for_signal();
+    let ended = running.stop_all();
+    stop.request();
+    watching.join()?;
+    ended
+}
+
+/// Below the user's cache folder; holds nothing that cannot be rebuilt.
+fn default_cache(pipeline: &str) -> PathBuf {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir);
+    base.join("vigie").join("pipelines").join(pipeline)
+}

@@ -1,0 +1,179 @@
+//! What types cannot say: bounds, and keys that must agree with one another.
+
+use super::fault::nearest;
+use super::file::{Config, OneOrMore};
+use domain::{FieldType, Task};
+
+/// Faults as (dotted key, message).
+type Faults = Vec<(String, String)>;
+
+/// Checks a well-typed configuration; empty if nothing is wrong.
+pub(crate) fn check(config: &Config) -> Faults {
+    let mut faults = Faults::new();
+    if config.version != 1 {
+        faults.push(("version".into(), format!("{} is not a version this program reads; expected 1", config.version)));
+    }
+    name_fits_everywhere(config, &mut faults);
+    classes_fit_the_task(config, &mut faults);
+    columns_exist(config, &mut faults);
+    spans_agree(config, &mut faults);
+    numbers_are_in_range(config, &mut faults);
+    registry_is_supported(config, &mut faults);
+    faults
+}
+
+fn name_fits_everywhere(config: &Config, faults: &mut Faults) {
+    let name = &config.pipeline.name;
+    let fits = (1..=40).contains(&name.len()) && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if !fits {
+        faults.push(("pipeline.name".into(), format!("`{name}` does not fit; expected 1 to 40 of a-z, 0-9 and -")));
+    }
+    for (key, topic) in [("events.topic", &config.events.topic), ("labels.topic", &config.labels.topic)] {
+        if topic.names().is_empty() || topic.names().iter().any(String::is_empty) {
+            faults.push((key.into(), "names no topic; expected a name or a list of names".into()));
+        }
+    }
+}
+
+fn classes_fit_the_task(config: &Config, faults: &mut Faults) {
+    let pipeline = &config.pipeline;
+    match pipeline.task {
+        Task::BinaryClassification if pipeline.positive_class.is_none() => faults.push((
+            "pipeline.positive_class".into(),
+            "is missing; binary classification needs the label of the class whose probability is published".into(),
+        )),
+        Task::BinaryClassification if classes(config).is_none() => faults.push((
+            "pipeline.negative_class".into(),
+            "is missing and cannot be guessed from `positive_class`; expected the label of the other class".into(),
+        )),
+        Task::MulticlassClassification if pipeline.classes.len() < 3 => faults.push((
+            "pipeline.classes".into(),
+            format!("has {} classes; multiclass classification needs at least 3", pipeline.classes.len()),
+        )),
+        _ => {}
+    }
+}
+
+/// Labels in class order: binary `[negative, positive]`, multiclass as configured, regression none.
+pub(crate) fn classes(config: &Config) -> Option<Vec<String>> {
+    let pipeline = &config.pipeline;
+    match pipeline.task {
+        Task::Regression => Some(Vec::new()),
+        Task::MulticlassClassification => Some(pipeline.classes.clone()),
+        Task::BinaryClassification => {
+            let positive = pipeline.positive_class.clone()?;
+            let guessed = match positive.as_str() {
+                "1" => Some("0"),
+                "0" => Some("1"),
+                "true" => Some("false"),
+                "false" => Some("true"),
+                "yes" => Some("no"),
+                "no" => Some("yes"),
+                _ => None,
+            };
+            let negative = pipeline.negative_class.clone().or_else(|| guessed.map(str::to_owned))?;
+            Some(vec![negative, positive])
+        }
+    }
+}
+
+fn columns_exist(config: &Config, faults: &mut Faults) {
+    let fields = &config.events.field;
+    let known = || fields.iter().map(|f| f.name.as_str());
+    if fields.is_empty() {
+        faults.push(("events.field".into(), "is empty; expected at least one column".into()));
+    }
+    for (place, field) in fields.iter().enumerate() {
+        if fields.iter().take(place).any(|f| f.name == field.name) {
+            faults.push((format!("events.field[{place}].name"), format!("`{}` is declared twice", field.name)));
+        }
+    }
+    for (place, segment) in config.segments.iter().enumerate() {
+        let column = fields.iter().find(|f| f.name == segment.column);
+        let key = format!("segments[{place}].column");
+        match column {
+            Some(field) if field.field_type == FieldType::Category => {}
+            Some(_) => faults.push((key, format!("`{}` is no category; a segment needs one", segment.column))),
+            None => {
+                let hint = nearest(&segment.column, known()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+                faults.push((key, format!("`{}` is not declared in events.field{hint}", segment.column)));
+            }
+        }
+    }
+}
+
+fn spans_agree(config: &Config, faults: &mut Faults) {
+    let (labels, windows) = (&config.labels, &config.windows);
+    if labels.maturity > labels.horizon {
+        faults.push((
+            "labels.maturity".into(),
+            format!("{} is longer than labels.horizon, {}", labels.maturity, labels.horizon),
+        ));
+    }
+    for (key, span) in [("windows.length", windows.length), ("labels.horizon", labels.horizon), ("windows.idle_after", windows.idle_after)]
+    {
+        if span.as_ms() <= 0 {
+            faults.push((key.into(), format!("{span} is not longer than zero")));
+        }
+    }
+    for (key, text) in [("topics.retention", &config.topics.retention), ("train.time_limit", &config.train.time_limit)] {
+        if text != "unlimited" && let Err(fault) = super::duration::Span::parse(text) {
+            faults.push((key.into(), format!("{fault}, or `unlimited`")));
+        }
+    }
+}
+
+fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
+    let whole = [
+        ("topics.partitions", i64::from(config.topics.partitions), 1, 1000),
+        ("topics.replication", i64::from(config.topics.replication), 1, 10),
+        ("kafka.batch_rows_max", i64::try_from(config.kafka.batch_rows_max).unwrap_or(i64::MAX), 1, 1_000_000),
+        ("kafka.memory_mib", i64::try_from(config.kafka.memory_mib).unwrap_or(i64::MAX), 8, 65_536),
+        ("train.threads", i64::try_from(config.train.threads).unwrap_or(i64::MAX), 1, 1024),
+        ("train.trials", i64::try_from(config.train.trials).unwrap_or(i64::MAX), 0, 10_000),
+    ];
+    for (key, value, least, most) in whole {
+        if !(least..=most).contains(&value) {
+            faults.push((key.into(), format!("{value} is out of range; expected {least} to {most}")));
+        }
+    }
+    let shares = [
+        ("retrain.cool_down", config.retrain.cool_down, 0.0, 10.0),
+        ("alerts.loss_tolerance", config.alerts.loss_tolerance, 0.0, 1.0),
+        ("alerts.drift_tolerance", config.alerts.drift_tolerance, 0.0, 10.0),
+    ];
+    for (key, value, least, most) in shares {
+        if !(least..=most).contains(&value) {
+            faults.push((key.into(), format!("{value} is out of range; expected {least} to {most}")));
+        }
+    }
+    if config.train.families.is_empty() {
+        faults.push(("train.families".into(), "is empty; expected at least one family".into()));
+    }
+}
+
+fn registry_is_supported(config: &Config, faults: &mut Faults) {
+    if !config.registry.url.starts_with("file:///") {
+        faults.push((
+            "registry.url".into(),
+            format!("`{}` is not supported; expected file:/// and a folder", config.registry.url),
+        ));
+    }
+}
+
+impl Config {
+    /// All user topics of events.
+    pub(crate) fn event_topics(&self) -> Vec<String> {
+        OneOrMore::names(&self.events.topic)
+    }
+
+    /// All user topics of labels.
+    pub(crate) fn label_topics(&self) -> Vec<String> {
+        OneOrMore::names(&self.labels.topic)
+    }
+
+    /// Name of a derived topic, group or transactional id.
+    pub(crate) fn derived(&self, role: &str) -> String {
+        format!("{}{}.{role}", self.topics.prefix, self.pipeline.name)
+    }
+}

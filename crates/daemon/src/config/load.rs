@@ -1,0 +1,253 @@
+//! Reads a configuration and says where each fault stands.
+
+use super::fault::{Fault, nearest};
+use super::file::Config;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Environment variables that begin so override the file: `VIGIE__KAFKA__BROKERS`.
+const PREFIX: &str = "VIGIE";
+/// Faults of type are found one after another by taking the faulty key out; this many at most.
+const FAULTS_MAX: usize = 50;
+
+/// Where keys stand: the file's text and the environment.
+struct Places<'a> {
+    file: &'a str,
+    text: &'a str,
+    environment: &'a BTreeMap<String, String>,
+}
+
+/// Loads and checks a configuration; `environment` holds the process's variables.
+///
+/// # Errors
+/// Every fault found, in the order of the file where that is known.
+pub(crate) fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<Config, Vec<Fault>> {
+    let file = path.display().to_string();
+    let whole = |message: String| vec![Fault { place: file.clone(), key: String::new(), message }];
+    let text = std::fs::read_to_string(path).map_err(|e| whole(format!("cannot be read: {e}")))?;
+    let places = Places { file: &file, text: &text, environment };
+    let tree = merge(&places).map_err(whole)?;
+    let config = typed(tree, &places)?;
+    let faults: Vec<Fault> = super::checks::check(&config)
+        .into_iter()
+        .map(|(key, message)| Fault { place: places.of(&key), key, message })
+        .collect();
+    if faults.is_empty() { Ok(config) } else { Err(faults) }
+}
+
+fn merge(places: &Places<'_>) -> Result<Value, String> {
+    let variables: config::Map<String, String> =
+        places.environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let environment = config::Environment::with_prefix(PREFIX)
+        .prefix_separator("__")
+        .separator("__")
+        .try_parsing(true)
+        .source(Some(variables));
+    let yaml = places.file.ends_with(".yaml") || places.file.ends_with(".yml");
+    let format = if yaml { config::FileFormat::Yaml } else { config::FileFormat::Toml };
+    config::Config::builder()
+        .add_source(config::File::from_str(places.text, format))
+        .add_source(environment)
+        .build()
+        .and_then(config::Config::try_deserialize::<Value>)
+        .map_err(|e| e.to_string())
+}
+
+/// Deserialises, taking out each faulty key and trying again, so that one run tells all faults.
+fn typed(mut tree: Value, places: &Places<'_>) -> Result<Config, Vec<Fault>> {
+    let mut faults: Vec<Fault> = Vec::new();
+    let mut removed: Vec<String> = Vec::new();
+    for _ in 0..FAULTS_MAX {
+        let fault = match serde_path_to_error::deserialize::<_, Config>(tree.clone()) {
+            Ok(config) if faults.is_empty() => return Ok(config),
+            Ok(_) => break,
+            Err(fault) => fault,
+        };
+        let message = fault.inner().to_string();
+        let mut key = fault.path().to_string();
+        if key == "." {
+            key.clear();
+        }
+        let quoted = message.split('`').nth(1).unwrap_or_default();
+        let is_about_key = message.starts_with("unknown field") || message.starts_with("missing field");
+        if is_about_key && key.rsplit('.').next() != Some(quoted) {
+            key = if key.is_empty() { quoted.to_owned() } else { format!("{key}.{quoted}") };
+        }
+        if message.starts_with("missing field") {
+            if !removed.contains(&key) {
+                let place = places.of(&key);
+                faults.push(Fault { place, key, message: "is missing".to_owned() });
+            }
+            break;
+        }
+        let place = places.of(&key);
+        let removable = remove(&mut tree, &key);
+        faults.push(Fault { place, key: key.clone(), message: explain(&message) });
+        removed.push(key);
+        if !removable {
+            break;
+        }
+    }
+    Err(faults)
+}
+
+/// Adds "did you mean" to serde's message about an unknown word.
+fn explain(message: &str) -> String {
+    let mut words = message.split('`').skip(1).step_by(2);
+    let is_unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
+    match (is_unknown, words.next()) {
+        (true, Some(word)) => match nearest(word, words) {
+            Some(known) => format!("{message}; did you mean `{known}`?"),
+            None => message.to_owned(),
+        },
+        _ => message.to_owned(),
+    }
+}
+
+/// The segments of a path such as `events.field[2].name`.
+fn segments(key: &str) -> impl Iterator<Item = &str> {
+    key.split(['.', '[', ']']).filter(|segment| !segment.is_empty())
+}
+
+fn remove(tree: &mut Value, key: &str) -> bool {
+    let parts: Vec<&str> = segments(key).collect();
+    let Some((last, parents)) = parts.split_last() else { return false };
+    let mut at = tree;
+    for part in parents {
+        let next = match at {
+            Value::Object(map) => map.get_mut(*part),
+            Value::Array(list) => part.parse::<usize>().ok().and_then(|i| list.get_mut(i)),
+            _ => None,
+        };
+        match next {
+            Some(next) => at = next,
+            None => return false,
+        }
+    }
+    match at {
+        Value::Object(map) => map.remove(*last).is_some(),
+        Value::Array(list) => match last.parse::<usize>() {
+            Ok(i) if i < list.len() => {
+                list.remove(i);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+impl Places<'_> {
+    /// Where a key stands: the variable that set it, else line and column in the file.
+    fn of(&self, key: &str) -> String {
+        let variable = segments(key).fold(PREFIX.to_owned(), |name, part| format!("{name}__{}", part.to_uppercase()));
+        if self.environment.contains_key(&variable) {
+            return variable;
+        }
+        match self.offset(key) {
+            Some(offset) => {
+                let before = self.text.get(..offset).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+                format!("{}:{line}:{column}", self.file)
+            }
+            None => self.file.to_owned(),
+        }
+    }
+
+    /// Byte offset of the key, or of the nearest parent that the file has.
+    fn offset(&self, key: &str) -> Option<usize> {
+        use toml::de::{DeTable, DeValue};
+        let document = DeTable::parse(self.text).ok()?;
+        let mut found = None;
+        let mut table = Some(document.get_ref());
+        let mut array: Option<&toml::de::DeArray<'_>> = None;
+        for part in segments(key) {
+            let value = if let Some(list) = array {
+                let value = part.parse::<usize>().ok().and_then(|i| list.get(i));
+                found = value.map(|v| v.span().start).or(found);
+                value
+            } else {
+                let entry = table.and_then(|t| t.iter().find(|(name, _)| name.get_ref() == part));
+                found = entry.map(|(name, _)| name.span().start).or(found);
+                entry.map(|(_, value)| value)
+            };
+            (table, array) = match value.map(|v| v.get_ref()) {
+                Some(DeValue::Table(t)) => (Some(t), None),
+                Some(DeValue::Array(a)) => (None, Some(a)),
+                _ => return found,
+            };
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::load;
+    use std::collections::BTreeMap;
+    use std::io::Write;
+
+    const GOOD: &str = r#"version = 1
+[pipeline]
+name = "p"
+task = "binary_classification"
+positive_class = "1"
+[kafka]
+brokers = "localhost:9092"
+[events]
+topic = "e"
+id = "id"
+time = "time"
+field = [{ name = "x", type = "float" }]
+[labels]
+topic = "l"
+id = "id"
+value = "y"
+horizon = "3d"
+maturity = "12h"
+[registry]
+url = "file:///tmp/r"
+"#;
+
+    /// Each case: text taken out, text put in, environment, faults expected as `place: key: start of message`.
+    fn check(replace: (&str, &str), environment: &[(&str, &str)], expected: &[&str]) {
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        file.write_all(GOOD.replace(replace.0, replace.1).as_bytes()).unwrap();
+        let environment: BTreeMap<String, String> =
+            environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let faults: Vec<String> = match load(file.path(), &environment) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.iter().map(|f| f.to_string()).collect(),
+        };
+        let name = file.path().display().to_string();
+        assert_eq!(faults.len(), expected.len(), "{replace:?}: {faults:#?}");
+        for (fault, expected) in faults.iter().zip(expected) {
+            let expected = expected.replace("FILE", &name);
+            assert!(fault.starts_with(&expected), "{replace:?}:\n found {fault}\n wanted {expected}");
+        }
+    }
+
+    #[test]
+    fn each_fault_names_its_place_its_key_and_what_was_expected() {
+        check(("", ""), &[], &[]);
+        check(("topic = \"e\"", "topik = \"e\""), &[], &["FILE:9:1: events.topik: unknown field `topik`", "FILE:8:2: events.topic: is missing"]);
+        check(("\"3d\"", "\"3 weeks\""), &[], &["FILE:17:1: labels.horizon: `3 weeks` is not a span of time"]);
+        check(("\"float\"", "\"flaot\""), &[], &["FILE:12:24: events.field[0].type: unknown variant `flaot`, expected one of"]);
+        check(("name = \"p\"", "name = \"P P\""), &[], &["FILE:3:1: pipeline.name: `P P`"]);
+        check(("", ""), &[("VIGIE__PIPELINE__NAME", "No")], &["VIGIE__PIPELINE__NAME: pipeline.name: `No`"]);
+        check(("version = 1", "version = 2"), &[], &["FILE:1:1: version: 2"]);
+        check(("\"12h\"", "\"4d\""), &[], &["FILE:18:1: labels.maturity: 4d is longer than labels.horizon"]);
+        check(("version = 1", "version = "), &[], &["FILE"]);
+    }
+
+    #[test]
+    fn all_faults_are_told_in_one_run() {
+        check(
+            ("name = \"p\"", "name = \"p\"\nnane = 3\nclases = 1"),
+            &[],
+            &["FILE:5:1: pipeline.clases", "FILE:4:1: pipeline.nane"],
+        );
+    }
+}

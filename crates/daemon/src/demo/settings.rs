@@ -1,0 +1,87 @@
+//! What the demo sets beside the configuration file.
+
+use crate::cli::Demo;
+use crate::config::Config;
+use crate::config::duration::Span;
+use crate::config::file::Delivery;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Once the replay has ended, partitions at the end of their log are idle after this long.
+pub(crate) const IDLE_AFTER: Duration = Duration::from_millis(300);
+/// Stream time between a decision and its effect: no partition can have passed it.
+const LEAD: Span = Span::ms(3 * 86_400_000);
+/// Pause after a run by alarm, as a share of the first training's rows.
+const COOL_DOWN: f64 = 0.2;
+
+/// Where the demo works and from when it replays.
+pub(crate) struct Settings {
+    /// Registry and files of this demo.
+    pub(crate) folder: PathBuf,
+    /// Start of the replay.
+    pub(crate) from_ms: i64,
+    /// Removes the folder at the end, unless the user named it.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Settings {
+    /// Checks what was asked and makes the folder.
+    pub(crate) fn of(args: &Demo) -> anyhow::Result<Self> {
+        super::must_exist(&args.config, "configuration")?;
+        super::must_exist(&args.events, "file of events")?;
+        super::must_exist(&args.labels, "file of labels")?;
+        let from_ms = super::start_ms(args)?;
+        let (folder, temporary) = match &args.dir {
+            Some(folder) => {
+                std::fs::create_dir_all(folder)?;
+                (std::fs::canonicalize(folder)?, None)
+            }
+            None => {
+                let temporary = tempfile::Builder::new().prefix("vigie-demo-").tempdir()?;
+                (temporary.path().to_path_buf(), Some(temporary))
+            }
+        };
+        Ok(Self { folder, from_ms, _temporary: temporary })
+    }
+
+    /// The configuration file, with the demo's own settings over it.
+    pub(crate) fn config(&self, args: &Demo, embedded: Option<&str>) -> anyhow::Result<Config> {
+        let mut config = crate::commands::configuration(&args.config)?;
+        match (embedded, &args.brokers) {
+            (Some(address), _) => {
+                config.kafka.brokers = address.to_owned();
+                config.pipeline.delivery = Delivery::AtLeastOnce;
+            }
+            (None, Some(address)) => {
+                config.kafka.brokers.clone_from(address);
+                config.pipeline.delivery = Delivery::ExactlyOnce;
+            }
+            (None, None) => {}
+        }
+        config.registry.url = format!("file://{}", self.folder.join("registry").display());
+        config.console.listen.clone_from(&args.console);
+        config.train.time_limit = "unlimited".to_owned();
+        config.retrain.cool_down = COOL_DOWN;
+        if args.no_retrain {
+            config.retrain.on.clear();
+        } else {
+            config.retrain.lead = LEAD;
+            config.retrain.wait_for_runs = true;
+        }
+        Ok(config)
+    }
+
+    /// What will happen, for the person who started it.
+    pub(crate) fn describe(&self, args: &Demo, config: &Config) -> String {
+        let broker = match &args.brokers {
+            Some(address) => format!("Kafka at {address}, exactly once"),
+            None => "an embedded broker, at least once (it has no transactions; --brokers ADDR uses a real Kafka, exactly once)".to_owned(),
+        };
+        format!(
+            "pipeline `{}` on {broker}\nreplaying {} and its labels from {}; a few broken records are put in on purpose",
+            config.pipeline.name,
+            args.events.display(),
+            args.until
+        )
+    }
+}

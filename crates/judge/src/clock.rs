@@ -1,0 +1,96 @@
+//! Stream time as the markers tell it: which slices are closed, mature and final.
+
+use crate::config::Config;
+use domain::SourcePartition;
+use domain::Watermarks;
+use domain::time::Watermark;
+use records::journal::JoinMarker;
+use records::tracking::{Marker, StreamKind};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Markers of one kind of source partition. How many are expected is the configuration's to say,
+/// since partitions may be added while a checkpoint lies in store.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Marks(BTreeMap<SourcePartition, Watermark>);
+
+impl Marks {
+    fn observe(&mut self, source: &SourcePartition, watermark: Watermark) {
+        let time_ms = self.0.get(source).map_or(watermark.time_ms, |known| known.time_ms.max(watermark.time_ms));
+        self.0.insert(source.clone(), Watermark { time_ms, idle: watermark.idle });
+    }
+
+    /// The least, by the domain's rule for idle partitions.
+    fn least(&self, expected: usize) -> Option<i64> {
+        let mut marks = Watermarks::expecting(expected);
+        for (source, watermark) in &self.0 {
+            marks.observe(source, *watermark);
+        }
+        marks.least()
+    }
+}
+
+/// Least watermarks. None of them ever goes back, whatever idle partitions do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Clock {
+    score: Marks,
+    archived_events: Marks,
+    archived_labels: Marks,
+    join: BTreeMap<i32, (Option<i64>, Option<i64>)>,
+    /// Score has shown every row before this.
+    closed_ms: Option<i64>,
+    /// Join has seen every event, and every label, before these.
+    joined_ms: Option<(i64, i64)>,
+}
+
+impl Clock {
+    pub(crate) fn score_marker(&mut self, marker: &Marker, config: &Config) {
+        self.score.observe(&marker.source, marker.watermark);
+        self.closed_ms = self.closed_ms.max(self.score.least(config.event_partitions));
+    }
+
+    pub(crate) fn join_marker(&mut self, marker: &JoinMarker, config: &Config) {
+        let known = self.join.entry(marker.tracking_partition).or_default();
+        *known = (known.0.max(marker.events_ms), known.1.max(marker.labels_ms));
+        if self.join.len() < config.tracking_partitions {
+            return;
+        }
+        let least = |pick: fn(&(Option<i64>, Option<i64>)) -> Option<i64>| self.join.values().map(pick).min().flatten();
+        if let (Some(events), Some(labels)) = (least(|m| m.0), least(|m| m.1)) {
+            let before = self.joined_ms.unwrap_or((i64::MIN, i64::MIN));
+            self.joined_ms = Some((events.max(before.0), labels.max(before.1)));
+        }
+    }
+
+    pub(crate) fn archive_marker(&mut self, marker: &Marker) {
+        match marker.kind {
+            StreamKind::Events => self.archived_events.observe(&marker.source, marker.watermark),
+            StreamKind::Labels => self.archived_labels.observe(&marker.source, marker.watermark),
+        }
+    }
+
+    /// Slices that end at or before this are closed: score has shown all their rows.
+    pub(crate) fn closed_until_ms(&self) -> Option<i64> {
+        self.closed_ms
+    }
+
+    /// Slices that end at or before this are closed and mature.
+    pub(crate) fn mature_until_ms(&self, config: &Config) -> Option<i64> {
+        let (events, labels) = self.joined_ms?;
+        Some(self.closed_ms?.min(events).min(labels.saturating_sub(config.maturity_ms)))
+    }
+
+    /// Slices that end at or before this are final.
+    pub(crate) fn final_until_ms(&self, config: &Config) -> Option<i64> {
+        let (events, labels) = self.joined_ms?;
+        Some(events.min(labels).saturating_sub(config.horizon_ms))
+    }
+
+    /// Whether the archive holds every event before the cut-off and every label before
+    /// cut-off + maturity.
+    pub(crate) fn has_archived(&self, cut_off_ms: i64, config: &Config) -> bool {
+        let reached = |marks: &Marks, expected, until| marks.least(expected).is_some_and(|least| least >= until);
+        reached(&self.archived_events, config.event_partitions, cut_off_ms)
+            && reached(&self.archived_labels, config.label_partitions, cut_off_ms.saturating_add(config.maturity_ms))
+    }
+}

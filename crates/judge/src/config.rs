@@ -1,0 +1,98 @@
+//! What the judge must know: the pipeline's rules, and the reference of each version.
+
+use domain::Slices;
+use measure::Shape;
+use serde::{Deserialize, Serialize};
+
+/// The pipeline's rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// Name of the pipeline: the first part of an alert's id.
+    pub pipeline: String,
+    /// How stream time is cut; windows are single slices.
+    pub slices: Slices,
+    /// Age at which a slice's labels are tested.
+    pub maturity_ms: i64,
+    /// Longest wait for a label: a window is final this long after its end.
+    pub horizon_ms: i64,
+    /// Stream time between a decision and its effect.
+    pub lead_ms: i64,
+    /// Partitions of all events topics.
+    pub event_partitions: usize,
+    /// Partitions of all labels topics.
+    pub label_partitions: usize,
+    /// Partitions of `p.tracking`.
+    pub tracking_partitions: usize,
+    /// Task and number of classes.
+    pub shape: Shape,
+    /// False alarms to people that are allowed.
+    pub false_alarms: Budget,
+    /// Population stability index that is still no drift.
+    pub drift_tolerance: f64,
+    /// When to retrain, and how to promote.
+    pub retrain: Retrain,
+}
+
+/// A budget of false alarms: so many in a span of stream time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Alarms.
+    pub count: f64,
+    /// The span.
+    pub period_ms: i64,
+}
+
+/// When to retrain, and how to promote. Shares are shares of n0, the mature rows of the first
+/// training. Defaults are those of the policy that was tried on recorded data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Retrain {
+    /// The quick harm monitor starts runs.
+    pub on_harm: bool,
+    /// New mature rows start runs.
+    pub on_new_labels: bool,
+    /// Mature rows between two runs by alarm; doubles after a useless run, to at most
+    /// `cool_down_max`.
+    pub cool_down: f64,
+    /// See `cool_down`.
+    pub cool_down_max: f64,
+    /// New mature rows that start a run.
+    pub new_labels: f64,
+    /// Mature rows since the change before a run by alarm starts.
+    pub after_change: f64,
+    /// Labelled rows of a probation.
+    pub probation: f64,
+    /// Run again when the rows since a change have doubled, until they are `new_labels`.
+    pub follow_ups: bool,
+    /// Judge no further while a run is open: for replays only; live, nothing waits.
+    pub wait_for_runs: bool,
+    /// Keep the first champion in the line-up as frozen baseline.
+    pub baseline: bool,
+}
+
+impl Default for Retrain {
+    fn default() -> Self {
+        Self {
+            on_harm: true,
+            on_new_labels: true,
+            cool_down: 0.1,
+            cool_down_max: 0.5,
+            new_labels: 1.0 / 3.0,
+            after_change: 0.025,
+            probation: 0.15,
+            follow_ups: true,
+            wait_for_runs: false,
+            baseline: true,
+        }
+    }
+}
+
+/// What the judge must know of a version before it takes a pane of it: handed over as
+/// [`domain::Input::Loaded`] in an `Arc`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// The profile of its training rows, `prediction` among the columns.
+    pub reference: profile::Reference,
+    /// Rates of the classes in training, in class order; in regression the mean label alone.
+    pub class_rates: Vec<f64>,
+}

@@ -1,0 +1,42 @@
+//! What makes the judge unable to go on.
+
+use domain::{ErrorClass, StageError};
+
+/// Bad journal records are none of these: they are counted and skipped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A checkpoint cannot be gone on with.
+    #[error("checkpoint of the judge has {found}, expected {expected}")]
+    Checkpoint {
+        /// What it has.
+        found: String,
+        /// What the configuration and this build say.
+        expected: String,
+    },
+    /// Records of a partition that was not assigned.
+    #[error("judge was given records of {0}, which it was not assigned")]
+    Unassigned(String),
+    /// A record cannot be written.
+    #[error(transparent)]
+    Record(#[from] records::Error),
+    /// A version's parts are of another type than [`crate::Known`].
+    #[error("loaded part of version {0} is not what the judge knows versions by")]
+    Part(String),
+}
+
+impl Error {
+    /// Who can act.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Checkpoint { .. } => ErrorClass::User,
+            Self::Unassigned(_) | Self::Record(_) | Self::Part(_) => ErrorClass::Internal,
+        }
+    }
+}
+
+impl From<Error> for StageError {
+    fn from(error: Error) -> Self {
+        Self { class: error.class(), message: error.to_string() }
+    }
+}

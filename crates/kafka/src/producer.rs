@@ -1,0 +1,338 @@
+//! What goes out: outputs and offsets, in one transaction or acknowledged before the commit.
+//!
+//! Every failure ends in one of three ways: the transaction is aborted, the producer is replaced
+//! (its next `init_transactions` decides what became of the transaction), or the runner ends. In
+//! the first two the caller goes back to what is committed.
+
+use crate::error::{Error, code_of, is_refusal, is_unwritable};
+use crate::hooks::Stop;
+use crate::rebalance::{DeliveryContext, GroupContext};
+use crate::sender::refused;
+use crate::settings::{Delivery, RunnerConfig};
+use domain::{OutputRecord, Outputs, SourcePartition};
+use rdkafka::TopicPartitionList;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::util::Timeout;
+use std::time::{Duration, Instant};
+
+const STEP_TIMEOUT: Duration = Duration::from_secs(15);
+const FENCED_MAX: u32 = 5;
+
+/// A partition's commit: offset and metadata.
+pub(crate) type Commit = (SourcePartition, i64, String);
+
+/// How a commit ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Outputs and offsets are in the log. Bytes written per partition.
+    Committed(Vec<(SourcePartition, u64)>),
+    /// They are not, or it is not known: go back to the committed offsets.
+    Rewind(String),
+}
+
+/// Why a step of a transaction failed.
+enum Failure {
+    Abort(String),
+    Replace { reason: String, fenced: bool },
+    End(Error),
+}
+
+/// The producer of a runner.
+pub(crate) struct Outbox {
+    producer: Option<ThreadedProducer<DeliveryContext>>,
+    config: RunnerConfig,
+    stage: &'static str,
+    stop: Stop,
+    stop_seen: Option<Instant>,
+    fenced: u32,
+}
+
+impl Outbox {
+    /// Opens the producer; with transactions it also waits until those of a predecessor are over.
+    pub(crate) fn open(config: &RunnerConfig, stage: &'static str, stop: &Stop) -> Result<Self, Error> {
+        let mut outbox =
+            Self { producer: None, config: config.clone(), stage, stop: stop.clone(), stop_seen: None, fenced: 0 };
+        outbox.replace()?;
+        Ok(outbox)
+    }
+
+    /// Drops the producer and opens another with the same transactional id.
+    fn replace(&mut self) -> Result<(), Error> {
+        self.producer = None;
+        let brokers = self.config.connection.brokers.clone();
+        let producer: ThreadedProducer<DeliveryContext> =
+            ThreadedProducer::from_config_and_context(&self.config.producer(), DeliveryContext::default())
+                .map_err(|e| Error::of(&e, &brokers, "opening a producer"))?;
+        if self.config.delivery == Delivery::ExactlyOnce {
+            loop {
+                match producer.init_transactions(STEP_TIMEOUT) {
+                    Ok(()) => break,
+                    Err(KafkaError::Transaction(error)) if error.is_retriable() && !is_refusal(error.code()) => {
+                        tracing::warn!(stage = self.stage, %error, "transactions cannot be initialised yet");
+                        self.overdue("initialising transactions")?;
+                        std::thread::sleep(Duration::from_millis(200));
+                    }
+                    Err(error) => return Err(Error::of(&error, &brokers, "initialising transactions")),
+                }
+            }
+        }
+        self.producer = Some(producer);
+        Ok(())
+    }
+
+    /// An error once a stop is requested and its time is up.
+    pub(crate) fn overdue(&mut self, doing: &str) -> Result<(), Error> {
+        if !self.stop.requested() {
+            return Ok(());
+        }
+        let since = *self.stop_seen.get_or_insert_with(Instant::now);
+        let limit = self.config.drain_timeout;
+        if since.elapsed() < limit {
+            return Ok(());
+        }
+        Err(Error::Drain { stage: self.stage, doing: doing.to_owned(), limit_ms: limit.as_millis() })
+    }
+
+    /// Writes outputs and commits offsets.
+    pub(crate) fn commit(
+        &mut self,
+        consumer: &BaseConsumer<GroupContext>,
+        outputs: &[&Outputs],
+        commits: &[Commit],
+    ) -> Result<Outcome, Error> {
+        let Some(producer) = self.producer.take() else {
+            self.replace()?;
+            return Ok(Outcome::Rewind("the producer had broken down".to_owned()));
+        };
+        let done = match self.config.delivery {
+            Delivery::ExactlyOnce => self.transact(&producer, consumer, outputs, commits),
+            Delivery::AtLeastOnce => self.acknowledge(&producer, consumer, outputs, commits),
+        };
+        let failure = match done {
+            Ok(written) => {
+                self.producer = Some(producer);
+                self.fenced = 0;
+                return Ok(Outcome::Committed(written));
+            }
+            Err(failure) => failure,
+        };
+        match failure {
+            Failure::End(error) => Err(error),
+            Failure::Abort(reason) => {
+                let aborted = self.config.delivery == Delivery::AtLeastOnce
+                    || self.attempt(|| producer.abort_transaction(STEP_TIMEOUT)).is_ok();
+                // What the abort purged is not a failed delivery.
+                producer.context().take_failed();
+                if aborted {
+                    self.producer = Some(producer);
+                }
+                Ok(Outcome::Rewind(reason))
+            }
+            Failure::Replace { reason, fenced } => {
+                self.fenced = if fenced { self.fenced + 1 } else { 0 };
+                if self.fenced > FENCED_MAX {
+                    return Err(Error::Fenced { id: self.config.transactional_id.clone(), times: self.fenced });
+                }
+                drop(producer);
+                self.replace()?;
+                Ok(Outcome::Rewind(reason))
+            }
+        }
+    }
+
+    fn transact(
+        &mut self,
+        producer: &ThreadedProducer<DeliveryContext>,
+        consumer: &BaseConsumer<GroupContext>,
+        outputs: &[&Outputs],
+        commits: &[Commit],
+    ) -> Result<Vec<(SourcePartition, u64)>, Failure> {
+        self.attempt(|| producer.begin_transaction())?;
+        let written = self.produce(producer, outputs)?;
+        self.flush(producer)?;
+        if !commits.is_empty() {
+            let offsets = offset_list(commits).map_err(|e| Failure::Abort(e.to_string()))?;
+            // Taken fresh on the polling thread and before the look at `assignment_lost`: a member
+            // that was thrown out has lost its assignment by then, and a stale generation is
+            // refused by the broker. So a zombie's commit never passes.
+            let Some(group) = consumer.group_metadata() else {
+                return Err(Failure::Abort("not a member of the group".to_owned()));
+            };
+            if consumer.assignment_lost() {
+                return Err(Failure::Abort("the assignment is lost".to_owned()));
+            }
+            self.attempt(|| producer.send_offsets_to_transaction(&offsets, &group, STEP_TIMEOUT))?;
+        }
+        self.attempt(|| producer.commit_transaction(Timeout::Never))?;
+        Ok(written)
+    }
+
+    fn acknowledge(
+        &mut self,
+        producer: &ThreadedProducer<DeliveryContext>,
+        consumer: &BaseConsumer<GroupContext>,
+        outputs: &[&Outputs],
+        commits: &[Commit],
+    ) -> Result<Vec<(SourcePartition, u64)>, Failure> {
+        let written = self.produce(producer, outputs)?;
+        self.flush(producer)?;
+        if !commits.is_empty() {
+            let offsets = offset_list(commits).map_err(|e| Failure::Abort(e.to_string()))?;
+            if consumer.assignment_lost() {
+                return Err(Failure::Abort("the assignment is lost".to_owned()));
+            }
+            consumer.commit(&offsets, CommitMode::Sync).map_err(|error| match code_of(&error) {
+                Some(code) if is_refusal(code) => {
+                    Failure::End(Error::of(&error, &self.config.connection.brokers, "committing offsets"))
+                }
+                _ => Failure::Abort(error.to_string()),
+            })?;
+        }
+        Ok(written)
+    }
+
+    /// Queues all records, those of a partition together and in their order.
+    fn produce(
+        &mut self,
+        producer: &ThreadedProducer<DeliveryContext>,
+        outputs: &[&Outputs],
+    ) -> Result<Vec<(SourcePartition, u64)>, Failure> {
+        let mut rows: Vec<(OutputRecord<'_>, &Outputs, usize)> = Vec::new();
+        for outputs in outputs {
+            rows.extend(outputs.records().enumerate().map(|(index, record)| (record, *outputs, index)));
+        }
+        rows.sort_by_key(|(record, ..)| (record.topic, record.partition));
+        let mut written: Vec<(SourcePartition, u64)> = Vec::new();
+        let mut current = None;
+        let mut topic = "";
+        let config = self.config.clone();
+        for (record, outputs, index) in rows {
+            if current != Some((record.topic, record.partition)) {
+                current = Some((record.topic, record.partition));
+                topic = config.topic(record.topic).map_err(Failure::End)?;
+                written.push((SourcePartition::new(topic, record.partition), 0));
+            }
+            let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+            if let Some((_, sum)) = written.last_mut() {
+                *sum += bytes as u64;
+            }
+            self.send(producer, topic, &record, headers_of(outputs, index))?;
+        }
+        Ok(written)
+    }
+
+    fn send(
+        &mut self,
+        producer: &ThreadedProducer<DeliveryContext>,
+        topic: &str,
+        record: &OutputRecord<'_>,
+        headers: Option<OwnedHeaders>,
+    ) -> Result<(), Failure> {
+        let mut base: BaseRecord<'_, [u8], [u8]> = BaseRecord {
+            topic,
+            partition: Some(record.partition),
+            payload: record.value,
+            key: record.key,
+            timestamp: record.timestamp_ms,
+            headers,
+            delivery_opaque: (),
+        };
+        loop {
+            match producer.send(base) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    // Back-pressure: the client's own thread empties the queue.
+                    self.overdue("waiting for room in the producer's queue").map_err(Failure::End)?;
+                    std::thread::sleep(Duration::from_millis(1));
+                    base = back;
+                }
+                Err((error, _)) => return Err(self.delivery_failure(topic, &error, 1)),
+            }
+        }
+    }
+
+    /// Waits until every record is acknowledged. The crate's own flush inside a commit would wait
+    /// in steps of 100 ms.
+    fn flush(&mut self, producer: &ThreadedProducer<DeliveryContext>) -> Result<(), Failure> {
+        loop {
+            match producer.flush(Duration::from_millis(1)) {
+                Ok(()) => break,
+                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => {
+                    self.overdue("flushing outputs").map_err(Failure::End)?;
+                }
+                Err(error) => return Err(Failure::Abort(error.to_string())),
+            }
+        }
+        match producer.context().take_failed() {
+            None => Ok(()),
+            Some(failed) => Err(self.delivery_failure(&failed.topic, &failed.error, failed.count)),
+        }
+    }
+
+    fn delivery_failure(&self, topic: &str, error: &KafkaError, count: u64) -> Failure {
+        match code_of(error) {
+            Some(code) if is_unwritable(code) => {
+                Failure::End(refused(topic, error, count, &self.config.connection.brokers))
+            }
+            Some(code) if is_fenced(code) => Failure::Replace { reason: error.to_string(), fenced: true },
+            Some(RDKafkaErrorCode::Fatal) => Failure::Replace { reason: error.to_string(), fenced: false },
+            _ => Failure::Abort(error.to_string()),
+        }
+    }
+
+    /// Runs a step of a transaction; a retriable error runs it again with the same arguments.
+    fn attempt(&mut self, mut step: impl FnMut() -> KafkaResult<()>) -> Result<(), Failure> {
+        loop {
+            let error = match step() {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let KafkaError::Transaction(inner) = &error else {
+                // A time-out while the commit flushed, for one.
+                return Err(Failure::Abort(error.to_string()));
+            };
+            let reason = inner.to_string();
+            if is_refusal(inner.code()) {
+                return Err(Failure::End(Error::of(&error, &self.config.connection.brokers, "writing in a transaction")));
+            } else if inner.txn_requires_abort() {
+                return Err(Failure::Abort(reason));
+            } else if inner.is_retriable() && !inner.is_fatal() {
+                self.overdue("finishing a transaction").map_err(Failure::End)?;
+                std::thread::sleep(Duration::from_millis(50));
+            } else {
+                return Err(Failure::Replace { reason, fenced: is_fenced(inner.code()) });
+            }
+        }
+    }
+}
+
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as C;
+    matches!(code, C::Fenced | C::ProducerFenced | C::InvalidProducerEpoch | C::TransactionCoordinatorFenced)
+}
+
+fn headers_of(outputs: &Outputs, index: usize) -> Option<OwnedHeaders> {
+    let headers = outputs.headers(index);
+    let count = headers.len();
+    (count > 0).then(|| {
+        headers.fold(OwnedHeaders::new_with_capacity(count), |owned, (key, value)| {
+            owned.insert(Header { key, value: Some(value) })
+        })
+    })
+}
+
+fn offset_list(commits: &[Commit]) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(commits.len());
+    for (source, offset, metadata) in commits {
+        let mut element = list.add_partition(&source.topic, source.partition);
+        element.set_offset(Offset::Offset(*offset))?;
+        element.set_metadata(metadata);
+    }
+    Ok(list)
+}

@@ -1,0 +1,230 @@
+//! What the group tells us: partitions come and go, and the client reports its state.
+//!
+//! librdkafka runs these hooks inside `poll`, on the runner's thread. They only write down what
+//! happened; the runner acts on it before it steps the stage again.
+
+use crate::error::{Error, code_of, is_refusal};
+use domain::SourcePartition;
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long one look-up of committed offsets may take, and how often it is tried.
+const COMMITTED_TIMEOUT: Duration = Duration::from_secs(20);
+const COMMITTED_TRIES: u32 = 5;
+
+/// What a partition's last commit says; `None` before the first one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Committed {
+    pub(crate) source: SourcePartition,
+    pub(crate) commit: Option<(i64, String)>,
+}
+
+/// A change of the assignment.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Assigned(Vec<Committed>),
+    Revoked(Vec<SourcePartition>),
+    /// The committed offsets could not be read: without them no partition may start.
+    Failed(Error),
+}
+
+/// Receives the consumer's hooks.
+#[derive(Debug, Default)]
+pub(crate) struct GroupContext {
+    changes: Mutex<VecDeque<Change>>,
+    log: Log,
+}
+
+impl GroupContext {
+    /// Changes since the last call, oldest first.
+    pub(crate) fn take(&self) -> VecDeque<Change> {
+        std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn push(&self, change: Change) {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
+    }
+}
+
+impl ClientContext for GroupContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.log.line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.error(&error, reason);
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Revoke(list) => {
+                self.push(Change::Revoked(list.elements().iter().map(source_of).collect()));
+            }
+            Rebalance::Assign(list) => match committed(consumer, list) {
+                Ok(commits) => {
+                    // Reading starts at an offset we name, so that the client never chooses one.
+                    for element in &mut list.elements() {
+                        let source = source_of(element);
+                        let commit = commits.iter().find(|c| c.source == source).and_then(|c| c.commit.as_ref());
+                        let offset = commit.map_or(Offset::Beginning, |(offset, _)| Offset::Offset(*offset));
+                        if let Err(error) = element.set_offset(offset) {
+                            self.push(Change::Failed(Error::of(&error, "", "setting the start of a partition")));
+                        }
+                    }
+                    self.push(Change::Assigned(commits));
+                }
+                Err(error) => self.push(Change::Failed(Error::of(&error, "", "reading committed offsets"))),
+            },
+            Rebalance::Error(error) => self.push(Change::Failed(Error::of(error, "", "rebalancing"))),
+        }
+    }
+}
+
+fn source_of(element: &TopicPartitionListElem<'_>) -> SourcePartition {
+    SourcePartition::new(element.topic(), element.partition())
+}
+
+/// Offsets and metadata the group has committed for the listed partitions. Waits for open
+/// transactions on them: librdkafka asks for stable offsets.
+pub(crate) fn committed(
+    consumer: &BaseConsumer<GroupContext>,
+    list: &TopicPartitionList,
+) -> KafkaResult<Vec<Committed>> {
+    if list.count() == 0 {
+        return Ok(Vec::new());
+    }
+    let mut tries = 0;
+    let found = loop {
+        let mut asked = TopicPartitionList::with_capacity(list.count());
+        for element in list.elements() {
+            asked.add_partition(element.topic(), element.partition());
+        }
+        let answer = consumer.committed_offsets(asked, COMMITTED_TIMEOUT);
+        let answer = answer.and_then(|found| found.elements().iter().try_for_each(|e| e.error()).map(|()| found));
+        match answer {
+            Ok(found) => break found,
+            Err(error) => {
+                tries += 1;
+                if tries >= COMMITTED_TRIES || code_of(&error).is_some_and(is_refusal) {
+                    return Err(error);
+                }
+                tracing::warn!(%error, tries, "committed offsets not readable yet");
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+    };
+    Ok(found
+        .elements()
+        .iter()
+        .map(|element| Committed {
+            source: source_of(element),
+            commit: match element.offset() {
+                Offset::Offset(offset) => Some((offset, element.metadata().to_owned())),
+                _ => None,
+            },
+        })
+        .collect())
+}
+
+/// A delivery that failed for good.
+#[derive(Debug, Clone)]
+pub(crate) struct Failed {
+    pub(crate) topic: String,
+    pub(crate) error: KafkaError,
+    pub(crate) count: u64,
+}
+
+/// Receives a producer's delivery reports: counts, and the first failure.
+#[derive(Debug, Default)]
+pub(crate) struct DeliveryContext {
+    acknowledged: std::sync::atomic::AtomicU64,
+    failed: Mutex<Option<Failed>>,
+    log: Log,
+}
+
+impl DeliveryContext {
+    /// The first failure since the last call, with the number of all of them.
+    pub(crate) fn take_failed(&self) -> Option<Failed> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Records the broker has acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+impl ClientContext for DeliveryContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.log.line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.error(&error, reason);
+    }
+}
+
+impl ProducerContext for DeliveryContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => {
+                self.acknowledged.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+            Err((error, message)) => {
+                use rdkafka::message::Message;
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                match failed.as_mut() {
+                    Some(first) => first.count += 1,
+                    None => {
+                        *failed = Some(Failed { topic: message.topic().to_owned(), error: error.clone(), count: 1 });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sends the client's log lines to tracing; says once that the brokers are away, and once that
+/// they are back in reach of an error of another kind.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    away: std::sync::atomic::AtomicBool,
+}
+
+impl Log {
+    pub(crate) fn line(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(facility, "{message}");
+            }
+            _ => tracing::debug!(facility, "{message}"),
+        }
+    }
+
+    pub(crate) fn error(&self, error: &KafkaError, reason: &str) {
+        use std::sync::atomic::Ordering;
+        if matches!(error, KafkaError::Global(code) if *code == rdkafka::types::RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
+        let transport = code_of(error).is_some_and(crate::error::is_transport);
+        if !transport {
+            tracing::warn!(%error, "{reason}");
+        } else if !self.away.swap(true, Ordering::SeqCst) {
+            tracing::warn!(%error, "{reason}; the client keeps trying");
+        } else {
+            tracing::debug!(%error, "{reason}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! How a partition's state comes and goes: assignment, revocation, and the way back to what is
+//! committed after a transaction failed. There is no undo: state is dropped and rebuilt.
+
+use crate::consumer::Source;
+use crate::error::Error;
+use crate::rebalance::{Change, Committed, committed};
+use crate::runner::Runner;
+use domain::{Count, Effect, Input, Outputs};
+use rdkafka::TopicPartitionList;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+impl Runner {
+    /// Acts on changes of the assignment, in their order, before anything else is stepped.
+    pub(crate) fn apply(&mut self, changes: VecDeque<Change>) -> Result<(), Error> {
+        for change in changes {
+            match change {
+                Change::Failed(error) => return Err(error),
+                Change::Revoked(sources) => {
+                    for source in sources {
+                        tracing::info!(stage = self.name(), %source, "partition revoked");
+                        self.consumer.remove(&source);
+                        self.step_aside(Input::Revoked(&source))?;
+                    }
+                }
+                Change::Assigned(commits) => {
+                    self.joined = true;
+                    for commit in commits {
+                        tracing::info!(stage = self.name(), source = %commit.source, at = ?commit.commit.as_ref().map(|c| c.0), "partition assigned");
+                        self.begin(commit, false)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a partition at its last commit. The client already reads from there, unless it is to
+    /// go back (`rewind`) or the stage replays its log.
+    fn begin(&mut self, start: Committed, rewind: bool) -> Result<(), Error> {
+        let Committed { source, commit } = start;
+        let Some(role) = self.consumer.role(&source.topic) else {
+            return Err(Error::Contract { stage: self.name(), reason: format!("assigned {source}, which it does not read") });
+        };
+        let mut state = Source::new(role, source.clone());
+        let offset = commit.as_ref().map(|(offset, _)| *offset);
+        let mut snapshot = None;
+        let mut position = offset;
+        if let (true, Some(end)) = (self.stage.replays(), offset) {
+            let found = (self.hooks.checkpoint)(&source, end).filter(|(at, _)| *at <= end);
+            position = found.as_ref().map(|(at, _)| *at);
+            snapshot = found.map(|(_, bytes)| bytes);
+            if position != Some(end) {
+                state.restore_to = Some(end);
+            }
+        }
+        if rewind || state.restore_to.is_some() {
+            self.consumer.seek(&source, position)?;
+        }
+        state.next = offset;
+        let input = Input::Assigned {
+            source: &source,
+            offset,
+            metadata: commit.as_ref().map(|(_, metadata)| metadata.as_str()),
+            snapshot: snapshot.as_deref(),
+        };
+        self.step_aside(input)?;
+        state.commit = commit;
+        self.consumer.insert(state);
+        Ok(())
+    }
+
+    /// Goes back to the committed offsets. What control records and loaded parts made the stage say
+    /// is kept, and said in the next transaction.
+    pub(crate) fn rewind(&mut self, reason: &str) -> Result<(), Error> {
+        eprintln!("DBG rewind {} {reason}", self.config.group);
+        tracing::warn!(stage = self.name(), reason, "transaction given up; going back to the committed offsets");
+        self.out.clear();
+        self.rewinds = self.rewinds.saturating_add(1);
+        self.stepped = true;
+        let stage = Some(("stage", self.name().to_owned()));
+        let count = Count { name: "vigie.transactions.aborted", attribute: stage, value: 1 };
+        (self.hooks.committed)(Vec::new(), vec![count]);
+        // Failing again and again is no reason to be quick about it.
+        std::thread::sleep(Duration::from_millis(50 * u64::from(self.rewinds.min(20))));
+        let mut list = TopicPartitionList::new();
+        for source in std::mem::take(&mut self.consumer.sources) {
+            list.add_partition(&source.source.topic, source.source.partition);
+            self.step_aside(Input::Revoked(&source.source))?;
+        }
+        let commits = loop {
+            match committed(&self.consumer.client, &list) {
+                Ok(commits) => break commits,
+                Err(error) => {
+                    let error = Error::of(&error, &self.config.connection.brokers, "reading committed offsets");
+                    if matches!(error, Error::Refused { .. }) {
+                        return Err(error);
+                    }
+                    tracing::warn!(%error, "cannot go back yet");
+                    self.outbox.overdue("going back to the committed offsets")?;
+                }
+            }
+        };
+        for commit in commits {
+            self.begin(commit, true)?;
+        }
+        // Resumed partitions are paused again by the next turn if they must be.
+        self.consumer.resume_all()
+    }
+
+    /// Steps the stage and throws its records away; loads are asked for again.
+    fn step_aside(&mut self, input: Input<'_>) -> Result<(), Error> {
+        let mut aside = Outputs::default();
+        let name = self.stage.name();
+        self.stage.step(input, &mut aside).map_err(|error| Error::Stage { stage: name, error })?;
+        self.keep_loads(aside.effects);
+        Ok(())
+    }
+
+    /// Loading has no effect on the log, and a stage that is being rebuilt waits for it.
+    pub(crate) fn keep_loads(&mut self, effects: Vec<Effect>) {
+        self.standing.effects.extend(effects.into_iter().filter(|e| matches!(e, Effect::Load(_))));
+    }
+
+    /// Stores the state of every partition that is up to date, between transactions.
+    pub(crate) fn checkpoint(&mut self) {
+        if !self.stage.replays() {
+            return;
+        }
+        for source in &self.consumer.sources {
+            let at = source.commit.as_ref().map(|(offset, _)| *offset);
+            if source.restore_to.is_none()
+                && let Some(offset) = at.filter(|_| at == source.next)
+                && let Some(bytes) = self.stage.snapshot(&source.source)
+            {
+                (self.hooks.store_checkpoint)(&source.source, offset, bytes);
+            }
+        }
+    }
+
+    /// Says whether the group is joined and no partition is being rebuilt.
+    pub(crate) fn report_ready(&self) {
+        let ready = self.joined && self.consumer.sources.iter().all(|s| s.restore_to.is_none() && !s.paused);
+        self.hooks.ready.store(ready, Ordering::SeqCst);
+    }
+}

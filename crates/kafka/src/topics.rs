@@ -1,0 +1,183 @@
+//! Topics: what exists, what must, and how it is made.
+
+use crate::error::{Error, is_refusal};
+use crate::rebalance::GroupContext;
+use crate::settings::Connection;
+use domain::SourcePartition;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::{FromClientConfig, FromClientConfigAndContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A topic the pipeline needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Its name.
+    pub name: String,
+    /// Partitions it must have.
+    pub partitions: i32,
+    /// Replicas of each, when it is created; -1 is the broker's default.
+    pub replication: i32,
+    /// Settings, when it is created: `cleanup.policy` and so on.
+    pub config: BTreeMap<String, String>,
+}
+
+/// Looks topics up and creates them.
+pub struct Topics {
+    client: BaseConsumer<GroupContext>,
+    admin: AdminClient<DefaultClientContext>,
+    brokers: String,
+}
+
+impl fmt::Debug for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topics").field("brokers", &self.brokers).finish_non_exhaustive()
+    }
+}
+
+impl Topics {
+    /// Connects, and waits until a broker answers.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] if none does in time.
+    pub fn connect(connection: &Connection, timeout: Duration) -> Result<Self, Error> {
+        let brokers = connection.brokers.clone();
+        let fail = |e: KafkaError| Error::of(&e, &brokers, "connecting");
+        let ours = [
+            ("allow.auto.create.topics", "false".to_owned()),
+            // Ends of logs as readers of committed records see them.
+            ("isolation.level", "read_committed".to_owned()),
+        ];
+        let client = BaseConsumer::from_config_and_context(&connection.client(&ours), GroupContext::default())
+            .map_err(fail)?;
+        let admin = AdminClient::from_config(&connection.client(&[])).map_err(fail)?;
+        client.fetch_metadata(None, timeout).map_err(fail)?;
+        Ok(Self { client, admin, brokers })
+    }
+
+    /// Number of partitions of a topic; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unreachable`].
+    pub fn partitions(&self, topic: &str) -> Result<Option<i32>, Error> {
+        let doing = format!("looking up topic {topic:?}");
+        let metadata =
+            self.client.fetch_metadata(Some(topic), TIMEOUT).map_err(|e| Error::of(&e, &self.brokers, &doing))?;
+        let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else {
+            return Ok(None);
+        };
+        match found.error().map(RDKafkaErrorCode::from) {
+            None => Ok(i32::try_from(found.partitions().len()).ok().filter(|count| *count > 0)),
+            Some(code) if is_refusal(code) => Err(Error::Refused { doing, reason: code.to_string() }),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+            Some(code) => Err(Error::Unreachable { brokers: self.brokers.clone(), doing, reason: code.to_string() }),
+        }
+    }
+
+    /// Number of partitions of a topic that must exist: the user's.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTopic`] if it does not.
+    pub fn require(&self, topic: &str) -> Result<i32, Error> {
+        self.partitions(topic)?.ok_or_else(|| Error::UnknownTopic(topic.to_owned()))
+    }
+
+    /// Creates a topic, or checks that it has the partitions it must have.
+    ///
+    /// # Errors
+    /// [`Error::PartitionCount`], [`Error::CannotCreate`], [`Error::Unreachable`].
+    pub fn ensure(&self, spec: &TopicSpec) -> Result<(), Error> {
+        if let Some(found) = self.partitions(&spec.name)? {
+            return check_count(spec, found);
+        }
+        let mut topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(spec.replication));
+        for (key, value) in &spec.config {
+            topic = topic.set(key, value);
+        }
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+        let answers = block_on(self.admin.create_topics([&topic], &options))
+            .map_err(|e| cannot_create(spec, e.to_string()))?;
+        for answer in answers {
+            match answer {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => (),
+                Err((_, code)) => return Err(cannot_create(spec, code.to_string())),
+            }
+        }
+        self.await_topic(spec)
+    }
+
+    /// A created topic shows in the metadata only after a while.
+    fn await_topic(&self, spec: &TopicSpec) -> Result<(), Error> {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            if let Some(found) = self.partitions(&spec.name)? {
+                return check_count(spec, found);
+            }
+            if Instant::now() >= deadline {
+                return Err(cannot_create(spec, "it was created but does not appear".to_owned()));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// First offset and end of a partition's log.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] if the broker does not answer.
+    pub fn bounds(&self, source: &SourcePartition) -> Result<(i64, i64), Error> {
+        self.client
+            .fetch_watermarks(&source.topic, source.partition, TIMEOUT)
+            .map_err(|e| Error::of(&e, &self.brokers, &format!("reading the bounds of {source}")))
+    }
+}
+
+fn check_count(spec: &TopicSpec, found: i32) -> Result<(), Error> {
+    if found == spec.partitions {
+        return Ok(());
+    }
+    Err(Error::PartitionCount { topic: spec.name.clone(), found, expected: spec.partitions })
+}
+
+fn cannot_create(spec: &TopicSpec, reason: String) -> Error {
+    let config: Vec<String> = spec.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    Error::CannotCreate {
+        topic: spec.name.clone(),
+        reason,
+        partitions: spec.partitions,
+        config: if config.is_empty() { "the broker's defaults".to_owned() } else { config.join(" ") },
+    }
+}
+
+/// Wakes the thread that waits in [`block_on`].
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs the admin client's futures: its own thread completes them.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

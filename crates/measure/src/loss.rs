@@ -1,0 +1,98 @@
+//! The loss of a row: what every sequential test bets on.
+
+use domain::Task;
+use serde::{Deserialize, Serialize};
+
+/// Least probability whose logarithm is taken, as in scikit-learn of old: −ln 1e-15 = 34.5 is
+/// the largest log loss of a row.
+pub const PROBABILITY_MIN: f64 = 1e-15;
+
+/// What is predicted, and over how many classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// The task.
+    pub task: Task,
+    /// Number of classes; 2 in binary classification, meaningless in regression.
+    pub classes: usize,
+}
+
+/// Loss of a row in [0, 1], as [`domain::HarmReference`] defines it: binary `(p − y)²`; multiclass
+/// half the squared distance between the probabilities and the one-hot label; regression
+/// `((ŷ − y) / scale)²`, at most 1. What is not a number counts as 1.
+#[must_use]
+pub fn loss(shape: Shape, score: &[f64], label: f64, scale: f64) -> f64 {
+    let first = score.first().copied().unwrap_or(f64::NAN);
+    let raw = match shape.task {
+        Task::BinaryClassification => (first - label) * (first - label),
+        Task::MulticlassClassification => half_brier(score, class_of(label)),
+        Task::Regression => ((first - label) / scale) * ((first - label) / scale),
+    };
+    if raw.is_nan() { 1.0 } else { raw.clamp(0.0, 1.0) }
+}
+
+/// Half the squared distance between probabilities and a one-hot label, not clamped.
+pub(crate) fn half_brier(score: &[f64], class: usize) -> f64 {
+    if class >= score.len() {
+        return f64::NAN;
+    }
+    let squares = score.iter().enumerate().map(|(i, p)| {
+        let target = if i == class { 1.0 } else { 0.0 };
+        (p - target) * (p - target)
+    });
+    squares.sum::<f64>() / 2.0
+}
+
+/// Index of a class label; negative and broken labels are class 0.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(crate) fn class_of(label: f64) -> usize {
+    // `as` maps NaN and negative numbers to 0 and cannot overflow.
+    label as usize
+}
+
+/// −ln max(p, 1e-15); a broken probability counts as 0.
+pub(crate) fn log_loss(probability: f64) -> f64 {
+    let known = if probability.is_nan() { 0.0 } else { probability };
+    -libm::log(known.clamp(PROBABILITY_MIN, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Shape, log_loss, loss};
+    use domain::Task;
+
+    #[test]
+    fn losses_are_those_of_the_reference_and_never_leave_the_unit_interval() {
+        let binary = Shape { task: Task::BinaryClassification, classes: 2 };
+        let three = Shape { task: Task::MulticlassClassification, classes: 3 };
+        let number = Shape { task: Task::Regression, classes: 0 };
+        let cases: [(Shape, &[f64], f64, f64, f64); 11] = [
+            (binary, &[0.2], 1.0, 1.0, 0.64),
+            (binary, &[0.2], 0.0, 1.0, 0.04),
+            (binary, &[f64::NAN], 0.0, 1.0, 1.0),
+            (binary, &[], 0.0, 1.0, 1.0),
+            (three, &[0.2, 0.3, 0.5], 2.0, 1.0, (0.04 + 0.09 + 0.25) / 2.0),
+            (three, &[1.0, 0.0, 0.0], 2.0, 1.0, 1.0),
+            (three, &[1.0, 0.0, 0.0], 3.0, 1.0, 1.0),
+            (number, &[5.0], 4.0, 2.0, 0.25),
+            (number, &[50.0], 4.0, 2.0, 1.0),
+            (number, &[4.0], 4.0, 0.0, 1.0),
+            (number, &[f64::INFINITY], 4.0, 2.0, 1.0),
+        ];
+        for (shape, score, label, scale, expected) in cases {
+            let found = loss(shape, score, label, scale);
+            assert!((found - expected).abs() < 1e-12, "{shape:?} {score:?} {label}: {found}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn the_log_loss_of_a_row_is_bounded() {
+        for (probability, expected) in [
+            (1.0, 0.0),
+            (0.5, 0.693_147_180_559_945_3),
+            (0.0, 34.538_776_394_910_684),
+            (f64::NAN, 34.538_776_394_910_684),
+        ] {
+            assert!((log_loss(probability) - expected).abs() < 1e-12, "p = {probability}");
+        }
+    }
+}

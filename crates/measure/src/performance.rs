@@ -1,0 +1,119 @@
+//! Sums of one version on labelled rows.
+
+use crate::baseline::Labels;
+use crate::binary::Binary;
+use crate::interval::Estimate;
+use crate::loss::{Shape, class_of};
+use crate::multiclass::Multiclass;
+use crate::regression::Regression;
+use domain::Task;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Sums of one version on labelled rows. Counts are signed: a cell of late corrections may hold
+/// negative ones; windows, which merge all cells, do not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Performance {
+    /// Two classes.
+    Binary(Binary),
+    /// Several classes.
+    Multiclass(Multiclass),
+    /// Numbers.
+    Regression(Regression),
+}
+
+impl Performance {
+    /// No rows.
+    #[must_use]
+    pub fn empty(shape: Shape) -> Self {
+        match shape.task {
+            Task::BinaryClassification => Self::Binary(Binary::default()),
+            Task::MulticlassClassification => Self::Multiclass(Multiclass::new(shape.classes)),
+            Task::Regression => Self::Regression(Regression::default()),
+        }
+    }
+
+    /// Adds (sign 1) or takes out (sign −1) a row: P(positive class), the probabilities in class
+    /// order, or the number; and the label as in `records::tracking::LabelBatch`.
+    pub fn add(&mut self, score: &[f64], label: f64, sign: i64) {
+        let first = score.first().copied().unwrap_or(f64::NAN);
+        match self {
+            Self::Binary(sums) => sums.add(first, label, sign),
+            Self::Multiclass(sums) => sums.add(score, label, sign),
+            Self::Regression(sums) => sums.add(first, label, sign),
+        }
+    }
+
+    /// Adds or takes out a row predicted by another row's label: a class without probabilities,
+    /// or a number.
+    pub fn add_label(&mut self, predicted: f64, label: f64, sign: i64) {
+        match self {
+            Self::Binary(sums) => sums.add_class(predicted >= 0.5, label >= 0.5, sign),
+            Self::Multiclass(sums) => sums.add_class(class_of(predicted), class_of(label), sign),
+            Self::Regression(sums) => sums.add(predicted, label, sign),
+        }
+    }
+
+    /// Adds the other's sums. Sums of another task or number of classes never mix: those are
+    /// left out.
+    pub fn merge(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Binary(ours), Self::Binary(theirs)) => ours.merge(theirs),
+            (Self::Multiclass(ours), Self::Multiclass(theirs)) => ours.merge(theirs),
+            (Self::Regression(ours), Self::Regression(theirs)) => ours.merge(theirs),
+            _ => {}
+        }
+    }
+
+    /// Whether every sum is zero.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Binary(sums) => sums.is_empty(),
+            Self::Multiclass(sums) => sums.is_empty(),
+            Self::Regression(sums) => sums.is_empty(),
+        }
+    }
+
+    /// Rows; negative where a late cell takes out more than it adds.
+    #[must_use]
+    pub fn rows(&self) -> i64 {
+        match self {
+            Self::Binary(sums) => sums.rows(),
+            Self::Multiclass(sums) => sums.rows(),
+            Self::Regression(sums) => sums.rows(),
+        }
+    }
+
+    /// Labels of the rows: counts by class, or Σy and Σy².
+    #[must_use]
+    pub fn label_counts(&self) -> Labels {
+        match self {
+            Self::Binary(sums) => sums.labels(),
+            Self::Multiclass(sums) => sums.labels(),
+            Self::Regression(sums) => sums.labels(),
+        }
+    }
+
+    /// By name, as far as the rows allow: `accuracy`, `log_loss`, `auc` (binary), `brier`; or
+    /// `mae`, `rmse`, `bias`, `r2`. Rows predicted by a label have no probabilities: accuracy only.
+    #[must_use]
+    pub fn metrics(&self) -> BTreeMap<String, Estimate> {
+        match self {
+            Self::Binary(sums) => sums.metrics(),
+            Self::Multiclass(sums) => sums.metrics(),
+            Self::Regression(sums) => sums.metrics(),
+        }
+    }
+
+    /// Mean Brier score; in regression the mean squared error, neither scaled nor capped (the
+    /// capped loss of the harm tests is in [`crate::HarmSums`]). `None` without rows.
+    #[must_use]
+    pub fn mean_loss(&self) -> Option<f64> {
+        match self {
+            Self::Binary(sums) => sums.mean_loss(),
+            Self::Multiclass(sums) => sums.mean_loss(),
+            Self::Regression(sums) => sums.mean_loss(),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! A bundle that may score: verified against the configuration.
+
+use crate::{Config, Segment};
+use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use domain::{FieldType, Task};
+use profile::{Counts, Reference};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Name of the model's output among the columns of a pane.
+pub(crate) const PREDICTION: &str = "prediction";
+/// Segment value of what the reference does not know.
+const OTHER: &str = "other";
+/// Segment value of a null.
+const MISSING: &str = "missing";
+
+/// Preprocessing and model: a bundle, or a stand-in of a simulation.
+pub(crate) trait Apply: Send + Sync {
+    /// Outputs of every row, row by row.
+    fn apply(&self, rows: &RecordBatch) -> Result<Vec<f64>, String>;
+}
+
+impl Apply for bundle::Bundle {
+    fn apply(&self, rows: &RecordBatch) -> Result<Vec<f64>, String> {
+        Self::apply(self, rows).map(|scores| scores.values).map_err(|e| e.to_string())
+    }
+}
+
+/// What the stage uses of a bundle.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) reference: Arc<Reference>,
+    /// Values per row.
+    pub(crate) outputs: usize,
+    /// One per configured segmentation.
+    pub(crate) segments: Vec<SegmentValues>,
+    model: Arc<dyn Apply>,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("outputs", &self.outputs).finish_non_exhaustive()
+    }
+}
+
+/// Outputs of some rows. A row that could not be scored has NaN.
+#[derive(Debug, Default)]
+pub(crate) struct Scored {
+    pub(crate) values: Vec<f64>,
+    /// Row and reason of every failure, in row order.
+    pub(crate) failed: Vec<(usize, String)>,
+}
+
+impl Live {
+    /// Takes a verified bundle, if it fits the configuration.
+    pub(crate) fn of_bundle(bundle: &Arc<bundle::Bundle>, config: &Config) -> Result<Self, String> {
+        let manifest = &bundle.manifest;
+        if manifest.task != config.task {
+            return Err(format!("bundle is for {:?}, expected {:?}", manifest.task, config.task));
+        }
+        if manifest.classes != config.classes {
+            return Err(format!("bundle has classes {:?}, expected {:?}", manifest.classes, config.classes));
+        }
+        Self::new(Arc::clone(bundle) as Arc<dyn Apply>, Arc::clone(&bundle.reference), config)
+    }
+
+    /// Takes a model and its reference, and tries both on no rows at all: what does not fit the
+    /// declared columns shows here and not in the first batch.
+    pub(crate) fn new(model: Arc<dyn Apply>, reference: Arc<Reference>, config: &Config) -> Result<Self, String> {
+        let outputs = if config.task == Task::MulticlassClassification { config.classes.len() } else { 1 };
+        let empty = RecordBatch::new_empty(config.format.schema.arrow());
+        model.apply(&empty)?;
+        let profiled = with_prediction(&empty, &[], outputs, config).map_err(|e| e.to_string())?;
+        reference.layout.observe(&profiled, &[], &mut Counts::default()).map_err(|e| e.to_string())?;
+        let segments = config.segments.iter().map(|s| SegmentValues::new(s, &reference, config)).collect();
+        Ok(Self { reference, outputs, segments, model })
+    }
+
+    /// Scores rows. Where the batch as a whole fails it is halved until the rows at fault are
+    /// alone: at most twice as many rows per halving, so poison cannot make it quadratic.
+    pub(crate) fn score(&self, rows: &RecordBatch) -> Scored {
+        let mut scored = Scored { values: Vec::with_capacity(rows.num_rows() * self.outputs), failed: Vec::new() };
+        self.score_into(rows, 0, &mut scored);
+        scored
+    }
+
+    fn score_into(&self, rows: &RecordBatch, first: usize, scored: &mut Scored) {
+        let count = rows.num_rows();
+        let fault = match self.model.apply(rows) {
+            Ok(values) if values.len() == count * self.outputs => {
+                scored.values.extend_from_slice(&values);
+                return;
+            }
+            Ok(values) => format!("{} outputs for {count} rows of {}", values.len(), self.outputs),
+            Err(fault) => fault,
+        };
+        if count > 1 {
+            let half = count / 2;
+            self.score_into(&rows.slice(0, half), first, scored);
+            self.score_into(&rows.slice(half, count - half), first + half, scored);
+        } else if count == 1 {
+            scored.values.resize(scored.values.len() + self.outputs, f64::NAN);
+            scored.failed.push((first, fault));
+        }
+    }
+}
+
+/// The rows with the model's output as one more column: P(positive), the number, or the class.
+pub(crate) fn with_prediction(
+    rows: &RecordBatch,
+    values: &[f64],
+    outputs: usize,
+    config: &Config,
+) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let column: ArrayRef = if config.task == Task::MulticlassClassification {
+        let classes = values.chunks_exact(outputs.max(1)).map(|row| class_of(row, &config.classes));
+        Arc::new(StringArray::from_iter_values(classes))
+    } else {
+        Arc::new(Float64Array::from(values.to_vec()))
+    };
+    let schema = rows.schema();
+    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new(PREDICTION, column.data_type().clone(), true)));
+    let mut columns = rows.columns().to_vec();
+    columns.push(column);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+/// Label of the most probable class; the first of equals.
+pub(crate) fn class_of<'a>(probabilities: &[f64], classes: &'a [String]) -> &'a str {
+    let mut best: Option<(f64, &str)> = None;
+    for (probability, class) in probabilities.iter().zip(classes) {
+        if best.is_none_or(|(p, _)| *probability > p) {
+            best = Some((*probability, class));
+        }
+    }
+    best.map_or("", |(_, class)| class)
+}
+
+/// Values of one segmentation: those of the reference, `other` and `missing`.
+#[derive(Debug, Clone)]
+pub(crate) struct SegmentValues {
+    pub(crate) values: Vec<String>,
+    known: BTreeMap<String, u32>,
+    other: u32,
+    missing: u32,
+}
+
+impl SegmentValues {
+    fn new(segment: &Segment, reference: &Reference, config: &Config) -> Self {
+        let mut made = Self { values: Vec::new(), known: BTreeMap::new(), other: 0, missing: 0 };
+        let declared = config.format.schema.fields.iter().find(|f| f.name == segment.column);
+        if declared.is_some_and(|f| f.field_type == FieldType::Boolean) {
+            made.code("false");
+            made.code("true");
+        }
+        for value in reference.layout.values(&segment.column).unwrap_or_default() {
+            made.code(value);
+        }
+        made.other = made.code(OTHER);
+        made.missing = made.code(MISSING);
+        made
+    }
+
+    /// Code of a value, which is added if it is new.
+    fn code(&mut self, value: &str) -> u32 {
+        if let Some(known) = self.known.get(value) {
+            return *known;
+        }
+        let code = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        self.values.push(value.to_owned());
+        self.known.insert(value.to_owned(), code);
+        code
+    }
+
+    /// Code of every row.
+    pub(crate) fn codes(&self, column: Option<&ArrayRef>, rows: usize) -> Vec<u32> {
+        let code = |value: Option<&str>| match value {
+            Some(value) => self.known.get(value).copied().unwrap_or(self.other),
+            None => self.missing,
+        };
+        match column {
+            Some(column) if column.data_type() == &DataType::Utf8 => {
+                column.as_string::<i32>().iter().map(code).collect()
+            }
+            Some(column) if column.data_type() == &DataType::Boolean => {
+                let text = |value: bool| if value { "true" } else { "false" };
+                column.as_boolean().iter().map(|value| code(value.map(text))).collect()
+            }
+            _ => vec![self.other; rows],
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Panes: what one transaction saw of one partition, by slice and champion.
+
+use crate::Error;
+use crate::live::with_prediction;
+use crate::run::{Batch, ScoredRun};
+use crate::tracking::push;
+use domain::{Outputs, TopicRole, Version};
+use profile::Counts;
+use records::journal::{Journal, ScoreCell, ScorePane};
+use records::kind;
+use std::collections::BTreeMap;
+
+/// A pane is cut before it grows beyond this.
+const BYTES_MAX: usize = 512 * 1024;
+
+/// A journal record as score writes it. The cell of a join pane is a type score does not know;
+/// postcard numbers the variants, so those without a cell have the same bytes for any such type.
+pub(crate) type Entry = Journal<Counts, ()>;
+
+/// Appends one journal record.
+pub(crate) fn push_entry(out: &mut Outputs, entry: &Entry) -> Result<(), Error> {
+    push(out, TopicRole::Journal, 0, kind::JOURNAL, &records::to_postcard(entry)?);
+    Ok(())
+}
+
+/// Cells of one batch.
+#[derive(Debug, Default)]
+pub(crate) struct Cells(BTreeMap<(i64, Version), ScoreCell<Counts>>);
+
+impl Cells {
+    /// Adds the kept rows of a run.
+    pub(crate) fn add(&mut self, batch: &Batch<'_>, scored: &ScoredRun<'_>) -> Result<(), Error> {
+        let Some(champion) = scored.run.line_up.champion() else { return Ok(()) };
+        let Some((outputs, width)) = scored.members.first() else { return Ok(()) };
+        let pane = |e: &dyn std::fmt::Display| Error::Pane(e.to_string());
+        let rows = with_prediction(&scored.rows, &outputs.values, *width, batch.config).map_err(|e| pane(&e))?;
+        let slot = |place: &u32| {
+            let row = scored.run.rows.start + *place as usize;
+            let after_final = batch.after_final.get(row).copied().unwrap_or(false);
+            (batch.config.slices.start(batch.time_ms(row)), after_final, *place)
+        };
+        let mut slots: Vec<(i64, bool, u32)> = scored.kept.iter().map(slot).collect();
+        slots.sort_unstable();
+        for of_slice in slots.chunk_by(|a, b| a.0 == b.0) {
+            let Some((slice_start_ms, _, _)) = of_slice.first().copied() else { continue };
+            let version = champion.version.clone();
+            let cell = self.0.entry((slice_start_ms, version.clone())).or_insert_with(|| ScoreCell {
+                slice_start_ms,
+                version,
+                rows: 0,
+                after_final: 0,
+                profile: Counts::default(),
+            });
+            // `false` sorts before `true`: first the rows that count, in their order.
+            let merged: Vec<u32> = of_slice.iter().take_while(|s| !s.1).map(|s| s.2).collect();
+            cell.rows += merged.len() as u64;
+            cell.after_final += (of_slice.len() - merged.len()) as u64;
+            scored.champion.reference.layout.observe(&rows, &merged, &mut cell.profile).map_err(|e| pane(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Writes them, if there are any.
+    pub(crate) fn write(self, batch: &Batch<'_>, out: &mut Outputs) -> Result<(), Error> {
+        let span = batch.raw.first_offset().zip(batch.raw.last_offset());
+        let Some((from_offset, to_offset)) = span.filter(|_| !self.0.is_empty()) else { return Ok(()) };
+        let cells = self.0.into_values().collect();
+        write_pane(ScorePane { source: batch.raw.source.clone(), from_offset, to_offset, cells }, out)
+    }
+}
+
+/// Writes a pane, halved by cells until each record is small enough.
+fn write_pane(pane: ScorePane<Counts>, out: &mut Outputs) -> Result<(), Error> {
+    let entry = Entry::ScorePane(pane);
+    let bytes = records::to_postcard(&entry)?;
+    match entry {
+        Entry::ScorePane(mut pane) if bytes.len() > BYTES_MAX && pane.cells.len() > 1 => {
+            let second =
+                ScorePane { source: pane.source.clone(), cells: pane.cells.split_off(pane.cells.len() / 2), ..pane };
+            write_pane(pane, out)?;
+            write_pane(second, out)
+        }
+        _ => {
+            push(out, TopicRole::Journal, 0, kind::JOURNAL, &bytes);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! One batch: cut into runs of rows under one line-up, each scored by every member once.
+
+use crate::live::{Live, Scored};
+use crate::metrics::{FAILED, NOT_FINITE};
+use crate::partition::State;
+use crate::promotions::Pending;
+use crate::{Config, Error};
+use arrow::array::{Array, RecordBatch};
+use codec::{Decoded, Refused};
+use domain::{LineUp, RawBatch, Version};
+use std::ops::Range;
+
+/// What the steps of one batch share.
+#[derive(Debug)]
+pub(crate) struct Batch<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) raw: &'a RawBatch,
+    pub(crate) decoded: &'a Decoded,
+    /// Per accepted row.
+    pub(crate) after_final: Vec<bool>,
+    /// Events that did not move the watermark.
+    pub(crate) future: u64,
+}
+
+/// Contiguous accepted rows under one line-up.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) rows: Range<usize>,
+    pub(crate) line_up: LineUp,
+    /// The line-up begins here; the champion before, if there was one.
+    pub(crate) swap: Option<Option<Version>>,
+}
+
+/// A scored run. Places in `kept` count from the run's first row.
+#[derive(Debug)]
+pub(crate) struct ScoredRun<'a> {
+    pub(crate) run: Run,
+    pub(crate) champion: &'a Live,
+    pub(crate) rows: RecordBatch,
+    /// One per member of the line-up, with its outputs per row.
+    pub(crate) members: Vec<(Scored, usize)>,
+    /// Rows whose champion's outputs are all finite.
+    pub(crate) kept: Vec<u32>,
+    /// The others.
+    pub(crate) refused: Vec<Refused>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(config: &'a Config, raw: &'a RawBatch, decoded: &'a Decoded) -> Self {
+        Self { config, raw, decoded, after_final: Vec::with_capacity(decoded.times_ms.len()), future: 0 }
+    }
+
+    /// Index in the raw batch, and offset, of an accepted row.
+    pub(crate) fn origin(&self, row: usize) -> (usize, i64) {
+        let index = self.decoded.indexes.get(row).map_or(0, |i| *i as usize);
+        (index, self.raw.get(index).map_or(0, |r| r.offset))
+    }
+
+    /// Event time of an accepted row.
+    pub(crate) fn time_ms(&self, row: usize) -> i64 {
+        self.decoded.times_ms.get(row).copied().unwrap_or_default()
+    }
+
+    /// Event id of an accepted row.
+    pub(crate) fn id(&self, row: usize) -> &'a str {
+        let ids = &self.decoded.ids;
+        if row < ids.len() { ids.value(row) } else { "" }
+    }
+
+    /// Takes the rows' times, and the pending line-ups where they fall due.
+    pub(crate) fn cut(&mut self, state: &mut State, pending: Vec<Pending>) -> Result<Vec<Run>, Error> {
+        let mut runs: Vec<Run> = Vec::new();
+        let mut pending = pending.into_iter().peekable();
+        for (row, time_ms) in self.decoded.times_ms.iter().enumerate() {
+            let due = |p: &Pending| {
+                p.from_ms.is_none_or(|from| *time_ms >= from || state.max_time_ms.is_some_and(|max| max >= from))
+            };
+            let mut taken = None;
+            while let Some(next) = pending.next_if(due) {
+                taken = Some(next.line_up);
+            }
+            if let Some(line_up) = taken {
+                let previous = state.line_up.as_ref().and_then(LineUp::champion).map(|m| m.version.clone());
+                state.line_up = Some(line_up.clone());
+                runs.push(Run { rows: row..row, line_up, swap: Some(previous) });
+            }
+            if runs.is_empty() {
+                let Some(line_up) = state.line_up.clone() else {
+                    return Err(Error::Contract(format!("{} was given before its line-up", self.raw.source)));
+                };
+                runs.push(Run { rows: row..row, line_up, swap: None });
+            }
+            if let Some(run) = runs.last_mut() {
+                run.rows.end = row + 1;
+            }
+            let timestamp_ms = self.raw.get(self.origin(row).0).map_or(-1, |r| r.timestamp_ms);
+            let timing = state.observe(self.config, *time_ms, timestamp_ms);
+            self.after_final.push(timing.after_final);
+            self.future += u64::from(timing.future);
+        }
+        Ok(runs)
+    }
+
+    /// Scores a run; `live` has one bundle per member.
+    pub(crate) fn score<'l>(&self, run: Run, live: &[&'l Live]) -> Result<ScoredRun<'l>, Error> {
+        let Some(champion) = live.first().copied() else {
+            return Err(Error::Contract(format!("promotion {} has no champion", run.line_up.promotion)));
+        };
+        let rows = self.decoded.rows.slice(run.rows.start, run.rows.len());
+        let members: Vec<(Scored, usize)> = live.iter().map(|m| (m.score(&rows), m.outputs)).collect();
+        let (mut kept, mut refused) = (Vec::with_capacity(run.rows.len()), Vec::new());
+        if let Some((scored, outputs)) = members.first() {
+            let mut failed = scored.failed.iter().peekable();
+            for (place, values) in scored.values.chunks_exact((*outputs).max(1)).enumerate() {
+                if values.iter().all(|v| v.is_finite()) {
+                    kept.push(u32::try_from(place).unwrap_or(u32::MAX));
+                    continue;
+                }
+                let index = u32::try_from(self.origin(run.rows.start + place).0).unwrap_or(u32::MAX);
+                let refusal = match failed.next_if(|(row, _)| *row == place) {
+                    Some((_, fault)) => (FAILED, fault.clone()),
+                    None => (NOT_FINITE, format!("the model's output is {values:?}, expected finite numbers")),
+                };
+                refused.push(Refused { index, reason: refusal.0, detail: refusal.1 });
+            }
+        }
+        Ok(ScoredRun { run, champion, rows, members, kept, refused })
+    }
+}
+
+impl ScoredRun<'_> {
+    /// Outputs of a member for a row of the run.
+    pub(crate) fn outputs(&self, member: usize, place: u32) -> &[f64] {
+        let Some((scored, outputs)) = self.members.get(member) else { return &[] };
+        let start = place as usize * outputs;
+        scored.values.get(start..start + outputs).unwrap_or_default()
+    }
+
+    /// Rows that shadows could not score.
+    pub(crate) fn shadow_faults(&self) -> u64 {
+        self.members.iter().skip(1).map(|(scored, _)| scored.failed.len() as u64).sum()
+    }
+}

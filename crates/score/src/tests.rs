@@ -1,0 +1,502 @@
+//! The stage over scripted logs, without a broker: any batch cuts, aborts and crashes.
+
+use crate::live::{Apply, Live, class_of};
+use crate::{Config, Segment, Stage};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type};
+use codec::{EventFormat, Source, TimeSource, TimeUnit, Tombstone};
+use domain::{
+    Effect, EventSchema, Field, FieldType, Header, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices,
+    SourcePartition, Stage as _, Task, TopicRole, Version,
+};
+use profile::{Bins, ColumnLayout, Counts, Layout, Reference};
+use proptest::prelude::*;
+use records::control::{Control, Promotion, PromotionCause};
+use records::journal::{Journal, ScoreCounters};
+use records::tracking::Tracking;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Score = fraction of x × weight; NaN for x = 13, a fault for the whole batch at x = 666.
+#[derive(Debug)]
+struct Fake {
+    weight: f64,
+    outputs: usize,
+}
+
+impl Apply for Fake {
+    fn apply(&self, rows: &RecordBatch) -> Result<Vec<f64>, String> {
+        let x = rows.column_by_name("x").unwrap().as_primitive::<Float64Type>();
+        if x.iter().flatten().any(|v| v == 666.0) {
+            return Err("division by zero".to_owned());
+        }
+        let mut values = Vec::new();
+        for row in 0..x.len() {
+            let value = if x.is_null(row) { 0.25 } else { (x.value(row) * self.weight).rem_euclid(1.0) };
+            let value = if x.is_valid(row) && x.value(row) == 13.0 { f64::NAN } else { value };
+            match self.outputs {
+                1 => values.push(value),
+                n => values.extend((0..n).map(|k| if k == 0 { value } else { (1.0 - value) / (n - 1) as f64 })),
+            }
+        }
+        Ok(values)
+    }
+}
+
+fn config(task: Task) -> Config {
+    let field = |name: &str, field_type| Field { name: name.to_owned(), field_type, required: false };
+    let classes: &[&str] = match task {
+        Task::BinaryClassification => &["no", "yes"],
+        Task::MulticlassClassification => &["a", "b", "c"],
+        Task::Regression => &[],
+    };
+    Config {
+        format: EventFormat {
+            schema: EventSchema { fields: vec![field("x", FieldType::Float), field("origin", FieldType::Category)] },
+            id: Source::Column("id".to_owned()),
+            time: TimeSource::Column { path: "t".to_owned(), unit: TimeUnit::Milliseconds },
+            tombstone: Tombstone::Ignore,
+        },
+        task,
+        classes: classes.iter().map(|c| (*c).to_owned()).collect(),
+        slices: Slices::of(1_000),
+        lateness_ms: 200,
+        max_skew_ms: 5_000,
+        horizon_ms: 2_000,
+        tracking_partitions: 3,
+        predictions_partitions: 2,
+        rejected_partitions: 4,
+        segments: vec![Segment { name: "by_origin".to_owned(), column: "origin".to_owned() }],
+    }
+}
+
+fn live(config: &Config, weight: f64) -> Result<Live, String> {
+    let prediction = match config.task {
+        Task::MulticlassClassification => Bins::Category { values: config.classes.clone() },
+        _ => Bins::Numeric { edges: vec![0.25, 0.5, 0.75] },
+    };
+    let column = |name: &str, bins| ColumnLayout { name: name.to_owned(), bins };
+    let layout = Layout::new(vec![
+        column("x", Bins::Numeric { edges: vec![0.0, 10.0, 20.0] }),
+        column("origin", Bins::Category { values: vec!["EWR".to_owned(), "JFK".to_owned()] }),
+        column("prediction", prediction),
+    ]);
+    let outputs = if config.task == Task::MulticlassClassification { config.classes.len() } else { 1 };
+    let reference = Reference { layout, counts: Counts::default(), importance: vec![0.0; 3] };
+    Live::new(Arc::new(Fake { weight, outputs }), Arc::new(reference), config)
+}
+
+fn weight(version: &Version) -> f64 {
+    f64::from(u8::from_str_radix(&version.as_str()[..2], 16).unwrap()) * 0.137
+}
+
+fn line_up(promotion: u64, versions: &[&str]) -> LineUp {
+    let member = |v: &&str| Member { version: Version::new(v), trained_until_ms: 0, harm: None };
+    LineUp { promotion, members: versions.iter().map(member).collect(), frozen: None, previous: None }
+}
+
+fn promotion(number: u64, effective_from_ms: Option<i64>, versions: &[&str]) -> Control {
+    Control::Promotion(Promotion {
+        cause: PromotionCause::Run,
+        effective_from_ms,
+        line_up: line_up(number, versions),
+        run: None,
+        decided_at_ms: None,
+        reasons: vec![],
+    })
+}
+
+const A: &str = "0a0000000000";
+const B: &str = "0b0000000000";
+const C: &str = "0c0000000000";
+
+fn control(records: &[Control]) -> RawBatch {
+    let mut batch = RawBatch::new(TopicRole::Control, SourcePartition::new("control", 0));
+    for (offset, record) in (0..).zip(records) {
+        let value = records::to_json(record).unwrap();
+        batch.push(RawRecord { offset, timestamp_ms: 0, key: Some(record.key().as_bytes()), value: Some(&value) }, []);
+    }
+    batch
+}
+
+fn source() -> SourcePartition {
+    SourcePartition::new("events", 5)
+}
+
+/// One event of a scripted log: event time and value.
+type Event = (i64, Option<String>);
+
+fn event(time_ms: i64, x: &str, origin: &str) -> Event {
+    (time_ms, Some(format!(r#"{{"id":"e{time_ms}-{x}","t":{time_ms},"x":{x},"origin":{origin}}}"#)))
+}
+
+/// Five slices, out of order by up to half a slice, with every kind of trouble in between.
+fn log() -> Vec<Event> {
+    let mut log = Vec::new();
+    for n in 0..60_i64 {
+        let time_ms = 10_000 + n * 90 - (n % 5) * 100;
+        let origin = ["\"EWR\"", "\"JFK\"", "\"LGA\"", "null"][n as usize % 4];
+        log.push(event(time_ms, &n.to_string(), origin));
+        match n {
+            7 => log.push((time_ms, Some("{\"id\":".to_owned()))),
+            11 => log.push((time_ms, None)),
+            20 => log.push(event(time_ms + 1_000_000, "5", "null")), // of the future
+            30 => log.push(event(time_ms, "666", "null")),           // fails alone
+            40 => log.push(event(time_ms - 2_500, "7.5", "null")),   // after the end of its window
+            44 => log.push((time_ms, Some("null".to_owned()))),
+            _ => {}
+        }
+    }
+    log
+}
+
+fn raw(log: &[Event], from: usize, to: usize) -> RawBatch {
+    let mut batch = RawBatch::new(TopicRole::Events, source());
+    for (place, (time_ms, value)) in log.iter().enumerate().take(to).skip(from) {
+        // Offsets have gaps. The record's own time is near the first time of the log.
+        let offset = place as i64 * 2 + 100;
+        let timestamp_ms = (*time_ms).min(20_000);
+        let key = format!("k{place}");
+        let record =
+            RawRecord { offset, timestamp_ms, key: Some(key.as_bytes()), value: value.as_deref().map(str::as_bytes) };
+        let trace = Header { name: "traceparent", value: Some(b"00-ab-cd-01") };
+        batch.push(record, (place % 2 == 0).then_some(trace));
+    }
+    batch
+}
+
+/// Everything the outside sees, in a form that does not depend on cuts.
+#[derive(Debug, Default, PartialEq)]
+struct Seen {
+    predictions: Vec<String>,
+    rejected: Vec<String>,
+    swaps: Vec<String>,
+    cells: BTreeMap<(i64, String), (u64, u64, Counts)>,
+    tracked: BTreeSet<String>,
+    counters: ScoreCounters,
+    state: String,
+}
+
+fn text(bytes: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(bytes.unwrap_or(b"<none>")).into_owned()
+}
+
+impl Seen {
+    fn commit(&mut self, out: &Outputs) {
+        for (index, record) in out.records().enumerate() {
+            let headers: Vec<String> = out.headers(index).map(|(n, v)| format!("{n}={}", text(Some(v)))).collect();
+            let line =
+                format!("{:?} {} {:?} {}", record.partition, text(record.key), record.timestamp_ms, text(record.value));
+            let value = record.value.unwrap_or_default();
+            match record.topic {
+                TopicRole::Predictions => self.predictions.push(format!("{line} {headers:?}")),
+                TopicRole::Rejected => self.rejected.push(format!("{line} {headers:?}")),
+                TopicRole::Control => self.swaps.push(line),
+                TopicRole::Journal => self.journal(value),
+                TopicRole::Tracking => self.tracking(record.partition, value),
+                other => panic!("nothing is written to {other}"),
+            }
+        }
+    }
+
+    fn journal(&mut self, value: &[u8]) {
+        if let Journal::<Counts, ()>::ScorePane(pane) = records::from_postcard(value).unwrap() {
+            for cell in pane.cells {
+                let key = (cell.slice_start_ms, cell.version.to_string());
+                let sum = self.cells.entry(key).or_default();
+                sum.0 += cell.rows;
+                sum.1 += cell.after_final;
+                sum.2.merge(&cell.profile);
+            }
+        }
+    }
+
+    fn tracking(&mut self, partition: i32, value: &[u8]) {
+        let Tracking::Predictions(batch) = records::from_postcard(value).unwrap() else { return };
+        let segment = &batch.segments[0];
+        for row in 0..batch.ids.len() {
+            assert_eq!(domain::ids::tracking_partition(batch.ids[row], 3), partition);
+            let width = batch.scores[0].len() / batch.ids.len();
+            let scores: Vec<&[f64]> = batch.scores.iter().map(|s| &s[row * width..(row + 1) * width]).collect();
+            let added = self.tracked.insert(format!(
+                "{} {} {} {} {} {scores:?}",
+                batch.offsets[row],
+                batch.times_ms[row],
+                batch.after_final[row],
+                segment.values[segment.codes[row] as usize],
+                batch.line_up.promotion,
+            ));
+            assert!(added, "tracked twice");
+        }
+    }
+}
+
+/// A stage that has read `decisions` and owns the partition, with all bundles loaded.
+fn started(config: &Config, decisions: &[Control], metadata: Option<&str>) -> Stage {
+    let mut stage = Stage::new(config.clone()).unwrap();
+    let mut out = Outputs::default();
+    let source = source();
+    stage.step(Input::Control(&control(decisions)), &mut out).unwrap();
+    let assigned = Input::Assigned { source: &source, offset: None, metadata, snapshot: None };
+    stage.step(assigned, &mut out).unwrap();
+    assert!(!stage.accepts(&source));
+    load(&mut stage, config, &mut out);
+    assert!(stage.accepts(&source));
+    stage
+}
+
+/// Carries out the effects.
+fn load(stage: &mut Stage, config: &Config, out: &mut Outputs) {
+    for effect in std::mem::take(&mut out.effects) {
+        let Effect::Load(version) = effect else { panic!("score only loads: {effect:?}") };
+        stage.take_live(&version, live(config, weight(&version)), out).unwrap();
+    }
+}
+
+/// Runs the log cut at `cuts`; at the batches named in `crashes` the outputs are lost and a new
+/// process takes over from the last commit.
+fn run(config: &Config, decisions: &[Control], log: &[Event], cuts: &[usize], crashes: &[usize]) -> Seen {
+    let mut stage = started(config, decisions, None);
+    let (mut seen, mut metadata, mut from) = (Seen::default(), String::new(), 0);
+    let ends = cuts.iter().copied().chain([log.len()]);
+    for (number, to) in ends.enumerate() {
+        let to = to.clamp(from, log.len());
+        let mut out = Outputs::default();
+        stage.step(Input::Batch(&raw(log, from, to)), &mut out).unwrap();
+        if crashes.contains(&number) {
+            stage = started(config, decisions, Some(&metadata));
+            continue;
+        }
+        load(&mut stage, config, &mut out);
+        seen.commit(&out);
+        metadata = stage.commit_metadata(&source());
+        assert!(metadata.len() <= 4_000);
+        from = to;
+    }
+    let mut out = Outputs::default();
+    stage.step(Input::Batch(&raw(log, from, log.len())), &mut out).unwrap();
+    seen.commit(&out);
+    seen.state = stage.commit_metadata(&source());
+    let state = crate::partition::State::restore(Some(&seen.state)).unwrap();
+    assert_eq!(state.metadata(), seen.state, "restored exactly");
+    seen.counters = state.counters;
+    seen
+}
+
+fn decisions() -> Vec<Control> {
+    vec![
+        promotion(1, None, &[A]),
+        promotion(2, Some(12_000), &[B, A]),
+        promotion(3, Some(13_500), &[C, B, A]),
+        Control::Progress { judged_until_ms: 0 },
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn cuts_and_crashes_change_nothing_that_is_seen(
+        mut cuts in prop::collection::vec(0..70_usize, 0..12),
+        crashes in prop::collection::vec(0..12_usize, 0..4),
+        task in prop::sample::select(vec![Task::BinaryClassification, Task::MulticlassClassification, Task::Regression]),
+    ) {
+        cuts.sort_unstable();
+        let (config, log) = (config(task), log());
+        let straight = run(&config, &decisions(), &log, &[], &[]);
+        let disturbed = run(&config, &decisions(), &log, &cuts, &crashes);
+        prop_assert_eq!(&straight, &disturbed);
+    }
+}
+
+#[test]
+fn every_event_is_published_once_or_rejected_once_and_counted() {
+    let log = log();
+    let seen = run(&config(Task::BinaryClassification), &decisions(), &log, &[13, 14, 50], &[1]);
+    // Trouble: two unreadable, one tombstone (ignored), x = 13 is not finite, x = 666 fails.
+    let expected = ScoreCounters { read: 66, scored: 61, rejected: 4, future: 1, ignored: 1 };
+    assert_eq!(seen.counters, expected);
+    assert_eq!((seen.predictions.len(), seen.tracked.len()), (61, 61));
+    for reason in ["json.syntax", "json.type", "score.not_finite", "score.failed"] {
+        assert_eq!(
+            seen.rejected.iter().filter(|r| r.contains(&format!("vigie.reason={reason}"))).count(),
+            1,
+            "{reason}"
+        );
+    }
+    let (rows, after_final) = seen.cells.values().fold((0, 0), |sum, cell| (sum.0 + cell.0, sum.1 + cell.1));
+    assert_eq!((rows, after_final), (60, 1));
+    assert!(seen.cells.values().all(|cell| cell.2.rows() == cell.0));
+    assert!(seen.tracked.iter().any(|t| t.contains(" true missing ")));
+    assert!(seen.tracked.iter().any(|t| t.contains(" false other ")));
+}
+
+#[test]
+fn predictions_read_as_documented() {
+    let log = [event(10_000, "1", "null")];
+    let check = |task, expected: &str| {
+        let seen = run(&config(task), &[promotion(1, None, &[A])], &log, &[], &[]);
+        let head = r#"1 k0 Some(10000) {"id":"e10000-1","time":"1970-01-01T00:00:10.000Z","prediction":"#;
+        let tail = r#","version":"0a0000000000","topic":"events","partition":5,"offset":100} ["vigie.record=prediction/1", "traceparent=00-ab-cd-01"]"#;
+        assert_eq!(seen.predictions, [format!("{head}{expected}{tail}")]);
+    };
+    // Version 0a weighs 10 × 0.137 = 1.37, so x = 1 scores 0.37 (with the rounding of f64).
+    let p = 1.37_f64.rem_euclid(1.0);
+    let rest = (1.0 - p) / 2.0;
+    check(Task::BinaryClassification, &format!(r#""no","probability":{p}"#));
+    check(Task::MulticlassClassification, &format!(r#""a","probabilities":{{"a":{p},"b":{rest},"c":{rest}}}"#));
+    check(Task::Regression, &p.to_string());
+    assert_eq!(class_of(&[0.4, 0.4, 0.2], &["a".to_owned(), "b".to_owned(), "c".to_owned()]), "a");
+}
+
+#[test]
+fn a_line_up_is_taken_at_its_stream_time_and_written_before_its_first_prediction() {
+    let seen = run(&config(Task::Regression), &decisions(), &log(), &[30], &[]);
+    let swaps: Vec<(i64, u64, Option<String>, i64)> = seen
+        .swaps
+        .iter()
+        .map(|line| match records::from_json(line.split_once("None ").unwrap().1.as_bytes()).unwrap() {
+            Control::Swap(s) => (s.from_offset, s.promotion, s.previous.map(|v| v.to_string()), s.time_ms),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    // The event of the future (after n = 20) is the first not before 12,000 and before 13,500.
+    assert_eq!(swaps[0], (100, 1, None, 10_000));
+    assert_eq!(swaps[1].1, 3, "the event of the future passes both; only what scores is a swap");
+    assert_eq!(swaps.len(), 2);
+    assert_eq!(swaps[1].2.as_deref(), Some(A));
+    let champion = |offset: i64| if offset < swaps[1].0 { A } else { C };
+    for line in &seen.predictions {
+        let offset = line.rsplit_once("\"offset\":").unwrap().1.split_once('}').unwrap().0.parse().unwrap();
+        assert!(line.contains(champion(offset)), "{line}");
+    }
+}
+
+#[test]
+fn a_promotion_that_has_passed_is_taken_with_the_next_transaction() {
+    let config = config(Task::Regression);
+    let log: Vec<Event> = (0..10).map(|n| event(10_000 + n * 500, &n.to_string(), "null")).collect();
+    let mut stage = started(&config, &[promotion(1, None, &[A])], None);
+    let (mut out, mut seen) = (Outputs::default(), Seen::default());
+    stage.step(Input::Batch(&raw(&log, 0, 5)), &mut out).unwrap();
+    stage.step(Input::Control(&control(&[promotion(2, Some(11_000), &[B])])), &mut out).unwrap();
+    assert!(!stage.accepts(&source()), "never scores before the bundle is here");
+    assert!(stage.step(Input::Batch(&raw(&log, 5, 6)), &mut Outputs::default()).is_err());
+    load(&mut stage, &config, &mut out);
+    assert!(stage.accepts(&source()));
+    stage.step(Input::Batch(&raw(&log, 5, 10)), &mut out).unwrap();
+    seen.commit(&out);
+    assert_eq!(seen.swaps.len(), 2);
+    assert!(seen.swaps[1].contains("swap/events/5/110"), "{:?}", seen.swaps);
+}
+
+fn acknowledgements(out: &Outputs) -> Vec<(u64, bool)> {
+    let journal = out.records().filter(|r| r.topic == TopicRole::Journal);
+    let entries = journal.map(|r| records::from_postcard::<Journal<Counts, ()>>(r.value.unwrap()).unwrap());
+    entries
+        .filter_map(|e| match e {
+            Journal::Acknowledged { promotion, fault, .. } => Some((promotion, fault.is_some())),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_bundle_that_cannot_be_loaded_pauses_the_partition_until_it_is_withdrawn() {
+    let config = config(Task::Regression);
+    let mut stage = started(&config, &[promotion(1, None, &[A])], None);
+    let mut out = Outputs::default();
+    stage.step(Input::Batch(&raw(&log(), 0, 5)), &mut out).unwrap();
+    out.clear();
+    stage.step(Input::Control(&control(&[promotion(2, Some(99_000), &[B, A])])), &mut out).unwrap();
+    assert_eq!(out.effects, [Effect::Load(Version::new(B))]);
+    let version = Version::new(B);
+    let fault = Err("golden rows differ".to_owned());
+    stage.step(Input::Loaded { version: &version, part: fault }, &mut out).unwrap();
+    assert_eq!(acknowledgements(&out), [(2, true)]);
+    assert!(!stage.accepts(&source()));
+    out.clear();
+    stage.step(Input::Control(&control(&[promotion(3, Some(99_500), &[A])])), &mut out).unwrap();
+    assert!(stage.accepts(&source()), "the champion stays");
+    assert_eq!(acknowledgements(&out), [(3, false)]);
+    // After a new assignment it is acknowledged again, and what was asked for is asked for again.
+    let metadata = stage.commit_metadata(&source());
+    out.clear();
+    let source = source();
+    stage.step(Input::Revoked(&source), &mut out).unwrap();
+    let assigned = Input::Assigned { source: &source, offset: None, metadata: Some(&metadata), snapshot: None };
+    stage.step(assigned, &mut out).unwrap();
+    assert_eq!(acknowledgements(&out), [(1, false), (3, false)]);
+}
+
+#[test]
+fn a_part_that_does_not_fit_is_a_fault_and_not_a_crash() {
+    let mut stage = Stage::new(config(Task::Regression)).unwrap();
+    let mut out = Outputs::default();
+    let source = source();
+    stage.step(Input::Assigned { source: &source, offset: None, metadata: None, snapshot: None }, &mut out).unwrap();
+    assert!(!stage.accepts(&source), "no line-up is known");
+    stage.step(Input::Control(&control(&[promotion(1, None, &[A])])), &mut out).unwrap();
+    stage.step(Input::Loaded { version: &Version::new(A), part: Ok(Arc::new("?")) }, &mut out).unwrap();
+    assert_eq!(acknowledgements(&out), [(1, true)]);
+    let binary = config(Task::BinaryClassification);
+    let mut other = binary.clone();
+    other.format.schema.fields.remove(1);
+    assert!(live(&binary, 1.0).is_ok());
+    assert!(live(&other, 1.0).is_err(), "the reference has a column the events lack");
+}
+
+#[test]
+fn markers_follow_slices_and_idleness() {
+    let config = config(Task::Regression);
+    let mut stage = started(&config, &[promotion(1, None, &[A])], None);
+    let log: Vec<Event> = [10_000, 10_100, 11_300, 11_350].iter().map(|t| event(*t, "1", "null")).collect();
+    let source = source();
+    let mut steps: Vec<(&str, RawBatch, Vec<(i64, bool)>)> = vec![
+        ("idle", raw(&log, 0, 0), vec![(codec::EARLIEST_MS, true)]),
+        ("idle", raw(&log, 0, 0), vec![]),
+        ("batch", raw(&log, 0, 1), vec![(codec::EARLIEST_MS, false), (9_800, false)]),
+        ("batch", raw(&log, 1, 2), vec![]),
+        ("batch", raw(&log, 2, 3), vec![(11_100, false)]),
+        ("idle", raw(&log, 0, 0), vec![(11_100, true)]),
+        ("batch", raw(&log, 3, 4), vec![(11_100, false)]),
+    ];
+    for (number, (kind, batch, expected)) in steps.drain(..).enumerate() {
+        let mut out = Outputs::default();
+        let input = if kind == "idle" { Input::Idle(&source) } else { Input::Batch(&batch) };
+        stage.step(input, &mut out).unwrap();
+        let (mut tracked, mut journalled) = (vec![Vec::new(); 3], Vec::new());
+        for record in out.records() {
+            let value = record.value.unwrap();
+            if record.topic == TopicRole::Tracking
+                && let Tracking::Marker(m) = records::from_postcard(value).unwrap()
+            {
+                tracked[record.partition as usize].push((m.watermark.time_ms, m.watermark.idle));
+            } else if record.topic == TopicRole::Journal
+                && let Journal::<Counts, ()>::ScoreMarker { marker: m, .. } = records::from_postcard(value).unwrap()
+            {
+                journalled.push((m.watermark.time_ms, m.watermark.idle));
+            }
+        }
+        assert_eq!(journalled, expected, "step {number}");
+        assert!(tracked.iter().all(|t| *t == expected), "step {number}: every tracking partition");
+    }
+}
+
+#[test]
+fn a_row_that_fails_does_not_take_its_neighbours_along() {
+    let config = config(Task::Regression);
+    let live = live(&config, 0.1).unwrap();
+    let x = |values: Vec<f64>| {
+        let columns: Vec<arrow::array::ArrayRef> = vec![
+            Arc::new(arrow::array::Float64Array::from(values.clone())),
+            arrow::array::new_null_array(&DataType::Utf8, values.len()),
+        ];
+        RecordBatch::try_new(config.format.schema.arrow(), columns).unwrap()
+    };
+    let scored = live.score(&x(vec![1.0, 666.0, 3.0, 666.0, 5.0]));
+    assert_eq!(scored.failed.iter().map(|f| f.0).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!([scored.values[0], scored.values[2], scored.values[4]], [0.1, 0.1 * 3.0, 0.5]);
+    assert!(scored.values[1].is_nan() && scored.values[3].is_nan());
+    assert_eq!(live.score(&x(vec![666.0; 100])).failed.len(), 100);
+}

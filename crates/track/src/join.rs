@@ -1,0 +1,241 @@
+//! The stage join: predictions and labels of an event meet, and become cells of labelled rows.
+//!
+//! Its input is `p.tracking` alone, where score and intake have put both sides of an id into one
+//! partition. The state of a partition is rebuilt from a checkpoint and the log behind it.
+//! The result is a function of the *set* of records and of each source partition's own order, not
+//! of how the partitions were interleaved or cut into batches; [`crate::rules`] says how.
+//!
+//! A row enters the cells once the label watermark has passed its time, because only then is
+//! the baseline of the last known label fixed. Cells of phase `Mature` hold the label in force as
+//! of maturity, cells of phase `Late` the exact difference to the label in force; so mature +
+//! late is the truth of a window. A label that was late to its own partition can still change a
+//! mature cell after the judge has tested it: this shows in windows only.
+//!
+//! Where order cannot be undone: a prediction of an id whose slice is already final is `repeated`
+//! whatever its coordinate, for as long as the row is remembered (one more horizon); and what a
+//! partition says after it was idle, and thereby overtaken, comes too late.
+
+mod advance;
+mod entry;
+mod groups;
+mod history;
+mod names;
+mod pane;
+mod snapshot;
+mod sources;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use crate::error::Error;
+use crate::rules::Rules;
+use domain::{Input, OutputRecord, Outputs, RawBatch, SourcePartition, Stage, StageError, Task, TopicRole};
+use measure::{Cell, Shape};
+use pane::Pane;
+use records::journal::{JoinCell, JoinMarker, JoinPane, Journal};
+use records::tracking::Tracking;
+use records::{RECORD_HEADER, kind};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use table::Table;
+
+/// A pane with more bytes than this is written in parts: brokers take records of 1 MB by default.
+const PANE_BYTES: usize = 512 * 1024;
+
+/// The record type of `p.journal` as join writes it: the profile type of score's panes does not
+/// occur in the variants written here, and does not change their bytes.
+type Written = Journal<(), Cell>;
+
+/// What join must know.
+#[derive(Debug, Clone, Copy)]
+pub struct JoinConfig {
+    /// When labels meet predictions.
+    pub rules: Rules,
+    /// What a score looks like.
+    pub shape: Shape,
+    /// Partitions of all events topics: there is no event watermark before all have reported.
+    pub event_partitions: usize,
+    /// Partitions of all labels topics.
+    pub label_partitions: usize,
+}
+
+impl JoinConfig {
+    /// Values of one score.
+    fn outputs(&self) -> usize {
+        match self.shape.task {
+            Task::MulticlassClassification => self.shape.classes.max(1),
+            Task::BinaryClassification | Task::Regression => 1,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Partition {
+    table: Table,
+    next_offset: i64,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Join {
+    config: JoinConfig,
+    partitions: BTreeMap<SourcePartition, Partition>,
+}
+
+/// What a commit carries, for people who look at consumer groups; the state comes from the log.
+#[derive(Serialize)]
+struct Metadata {
+    events_ms: Option<i64>,
+    labels_ms: Option<i64>,
+    joined: u64,
+    pending: u64,
+}
+
+impl Join {
+    /// A join without partitions.
+    #[must_use]
+    pub fn new(config: JoinConfig) -> Self {
+        Self { config, partitions: BTreeMap::new() }
+    }
+
+    fn assigned(&mut self, source: &SourcePartition, snapshot: Option<&[u8]>) -> Result<(), Error> {
+        let expected = (self.config.event_partitions, self.config.label_partitions);
+        let (table, next_offset) = match snapshot {
+            Some(bytes) => snapshot::read(bytes, &source.to_string(), &self.config.rules, self.config.shape, expected)?,
+            None => (Table::new(expected.0, expected.1), i64::MIN),
+        };
+        self.partitions.insert(source.clone(), Partition { table, next_offset });
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &RawBatch, out: &mut Outputs) -> Result<(), Error> {
+        let config = self.config;
+        let Some(partition) = self.partitions.get_mut(&batch.source) else {
+            return Err(Error::Unassigned(batch.source.to_string()));
+        };
+        let table = &mut partition.table;
+        let mut pane = Pane::new(config.shape);
+        let (events_were, labels_were) = (table.events_ms, table.labels_ms);
+        let (joined_were, late_were) = (table.counters.joined, table.counters.late);
+        let mut idleness_changed = false;
+        let from = partition.next_offset; // a checkpoint may reach further than what is read again
+        for record in batch.iter().filter(|record| record.offset >= from) {
+            idleness_changed |= take(table, &batch.source, record, &config, &mut pane)?;
+            partition.next_offset = record.offset.saturating_add(1);
+        }
+        let number = batch.source.partition;
+        let range = (batch.first_offset().unwrap_or_default(), batch.last_offset().unwrap_or_default());
+        push_pane(out, number, range, pane.into_cells(&table.names))?;
+        let passed = |was: Option<i64>, now: Option<i64>| {
+            was.map(|w| config.rules.slices.start(w)) != now.map(|w| config.rules.slices.start(w))
+        };
+        if idleness_changed || passed(events_were, table.events_ms) || passed(labels_were, table.labels_ms) {
+            let marker = Written::JoinMarker(JoinMarker {
+                tracking_partition: number,
+                events_ms: table.events_ms,
+                labels_ms: table.labels_ms,
+                counters: table.counters,
+            });
+            push(out, &encode(&marker)?);
+        }
+        out.count("vigie.join.joined", table.counters.joined.saturating_sub(joined_were));
+        out.count("vigie.join.late", table.counters.late.saturating_sub(late_were));
+        Ok(())
+    }
+}
+
+/// Takes one record; tells whether a source partition's idleness changed.
+fn take(
+    table: &mut Table,
+    source: &SourcePartition,
+    record: domain::RawRecord<'_>,
+    config: &JoinConfig,
+    pane: &mut Pane,
+) -> Result<bool, Error> {
+    let bytes = record.value.unwrap_or_default();
+    let decoded = records::from_postcard(bytes)
+        .map_err(|fault| Error::Record { what: format!("record {source}/{}", record.offset), fault })?;
+    match decoded {
+        Tracking::Predictions(batch) => table.predictions(&batch, config.outputs(), &config.rules, pane)?,
+        Tracking::Labels(batch) => table.labels(&batch, &config.rules, pane)?,
+        Tracking::Marker(marker) => return Ok(table.marker(&marker, &config.rules, pane)),
+    }
+    Ok(false)
+}
+
+fn encode(record: &Written) -> Result<Vec<u8>, Error> {
+    records::to_postcard(record).map_err(|fault| Error::Record { what: "journal record of join".to_owned(), fault })
+}
+
+fn push(out: &mut Outputs, value: &[u8]) {
+    out.push(
+        OutputRecord { topic: TopicRole::Journal, partition: 0, timestamp_ms: None, key: None, value: Some(value) },
+        &[(RECORD_HEADER, kind::JOURNAL.as_bytes())],
+    );
+}
+
+/// Writes a pane, in halves while it is too large for one record.
+fn push_pane(
+    out: &mut Outputs,
+    tracking_partition: i32,
+    (from_offset, to_offset): (i64, i64),
+    cells: Vec<JoinCell<Cell>>,
+) -> Result<(), Error> {
+    let mut parts = vec![cells];
+    while let Some(mut cells) = parts.pop() {
+        if cells.is_empty() {
+            continue;
+        }
+        let record = Written::JoinPane(JoinPane { tracking_partition, from_offset, to_offset, cells });
+        let bytes = encode(&record)?;
+        let Written::JoinPane(pane) = record else { continue };
+        cells = pane.cells;
+        if bytes.len() > PANE_BYTES && cells.len() > 1 {
+            let second = cells.split_off(cells.len() / 2);
+            parts.push(second);
+            parts.push(cells);
+        } else {
+            push(out, &bytes);
+        }
+    }
+    Ok(())
+}
+
+impl Stage for Join {
+    fn name(&self) -> &'static str {
+        "join"
+    }
+
+    fn step(&mut self, input: Input<'_>, out: &mut Outputs) -> Result<(), StageError> {
+        match input {
+            Input::Assigned { source, snapshot, .. } => self.assigned(source, snapshot)?,
+            Input::Revoked(source) => {
+                self.partitions.remove(source);
+            }
+            Input::Batch(batch) => self.batch(batch, out)?,
+            // Tracking's own idleness means nothing: source partitions report theirs in markers.
+            Input::Idle(_) | Input::Control(_) | Input::Loaded { .. } | Input::Tick { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn commit_metadata(&self, source: &SourcePartition) -> String {
+        let Some(Partition { table, .. }) = self.partitions.get(source) else { return String::new() };
+        let metadata = Metadata {
+            events_ms: table.events_ms,
+            labels_ms: table.labels_ms,
+            joined: table.counters.joined,
+            pending: table.counters.pending,
+        };
+        records::to_json(&metadata).ok().and_then(|json| String::from_utf8(json).ok()).unwrap_or_default()
+    }
+
+    fn replays(&self) -> bool {
+        true
+    }
+
+    fn snapshot(&self, source: &SourcePartition) -> Option<Vec<u8>> {
+        let partition = self.partitions.get(source)?;
+        snapshot::write(&partition.table, partition.next_offset, &self.config.rules, self.config.shape).ok()
+    }
+}

@@ -1,0 +1,180 @@
+//! Everything a run needs, as JSON, and what it says while it runs.
+
+use crate::Error;
+use domain::{EventSchema, Task, Version};
+use measure::Shape;
+use prepare::Recipe;
+use records::control::Trigger;
+use serde::{Deserialize, Serialize};
+
+/// A run: `vigie train --spec run.json`. Times are epoch milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The pipeline, as the archive files name it.
+    pub pipeline: String,
+    /// URL of the object store: archive in, bundle out.
+    pub store: String,
+    /// The declared columns.
+    pub schema: EventSchema,
+    /// What is predicted.
+    pub task: Task,
+    /// Class order; binary: negative, positive; empty in regression.
+    pub classes: Vec<String>,
+    /// Binary: the class whose probability is predicted.
+    pub positive_class: Option<String>,
+    /// What to do with the columns.
+    #[serde(default)]
+    pub recipe: Recipe,
+    /// Families of models to try: `logistic_regression`, `linear_regression`, `elastic_net`,
+    /// `gradient_boosting`.
+    pub families: Vec<String>,
+    /// Random trials beyond the defaults and the champion's parameters.
+    #[serde(default)]
+    pub trials: u32,
+    /// Threads of the trainers.
+    #[serde(default = "one")]
+    pub threads: u32,
+    /// Seed of every random choice.
+    #[serde(default)]
+    pub seed: u64,
+    /// No further trial starts after this much wall time.
+    #[serde(default)]
+    pub time_limit_ms: Option<u64>,
+    /// J: rows of slices ending at or before it are used.
+    pub cut_off_ms: i64,
+    /// Labels before `cut_off_ms` plus this are used.
+    pub maturity_ms: i64,
+    /// Length of a slice.
+    pub slice_ms: i64,
+    /// Labels later than their event by more than this are not used.
+    pub horizon_ms: i64,
+    /// Why the run was ordered.
+    pub cause: Cause,
+    /// The champion to compare with.
+    #[serde(default)]
+    pub champion: Option<Version>,
+    /// n0; for the first training the rows it finds.
+    #[serde(default)]
+    pub first_rows: Option<u64>,
+    /// Estimated time of the change that raised the alarm.
+    #[serde(default)]
+    pub change_ms: Option<i64>,
+    /// Mature rows since that change.
+    #[serde(default)]
+    pub rows_since_change: Option<u64>,
+    /// Category columns whose values must each hold the gate's floor.
+    #[serde(default)]
+    pub segments: Vec<String>,
+    /// Thresholds of the gate.
+    #[serde(default)]
+    pub gates: Gates,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Why a run was ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// There is no champion.
+    First,
+    /// A trigger proposed it.
+    Trigger(Trigger),
+}
+
+impl Cause {
+    /// Whether the burden of proof lies with the champion: the gate then asks only that the
+    /// challenger is not significantly worse.
+    #[must_use]
+    pub fn is_alarm(self) -> bool {
+        matches!(self, Self::Trigger(Trigger::Harm | Trigger::FollowUp))
+    }
+}
+
+/// Thresholds of the gate. Defaults: the policy page.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gates {
+    /// After an alarm: standard errors by which a challenger may look worse.
+    pub worse_errors: f64,
+    /// On schedule: share of the champion's loss to be gained.
+    pub gain: f64,
+    /// On schedule: standard errors to be gained.
+    pub gain_errors: f64,
+    /// Rows of the fold below which a segment is not judged.
+    pub segment_rows: u64,
+    /// Share of the champion's loss in a segment that a challenger may lose there.
+    pub segment_loss: f64,
+    /// By how much the expected calibration error may exceed the champion's.
+    pub calibration: f64,
+    /// Longest time per row on the golden rows, in microseconds.
+    pub latency_us: Option<f64>,
+    /// Largest model, in bytes.
+    pub model_bytes: Option<u64>,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self {
+            worse_errors: 1.645,
+            gain: 0.02,
+            gain_errors: 1.0,
+            segment_rows: 200,
+            segment_loss: 0.1,
+            calibration: 0.05,
+            latency_us: None,
+            model_bytes: None,
+        }
+    }
+}
+
+/// One line of progress; JSON lines on standard output of the process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// `data_set`, `fold`, `trial`, `refit`, `gate` or `stored`.
+    pub phase: String,
+    /// Rows at hand.
+    pub rows: u64,
+    /// Trials done in this fold.
+    pub trial: u32,
+    /// Least mean loss so far (log loss, or squared error).
+    pub best: Option<f64>,
+}
+
+impl Progress {
+    pub(crate) fn new(phase: &str, rows: usize) -> Self {
+        Self { phase: phase.to_owned(), rows: rows as u64, trial: 0, best: None }
+    }
+}
+
+impl Spec {
+    /// Task and classes, as `measure` takes them.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        Shape { task: self.task, classes: self.classes.len() }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let classes = self.classes.len();
+        let (fits, expected) = match self.task {
+            Task::BinaryClassification => (classes == 2 && self.positive_class.as_ref() == self.classes.get(1),
+                "negative and positive class"),
+            Task::MulticlassClassification => (classes >= 2, "at least 2 classes"),
+            Task::Regression => (classes == 0, "none in regression"),
+        };
+        if !fits {
+            return Err(Error::Spec { key: "classes", found: self.classes.join(", "), expected: expected.to_owned() });
+        }
+        if self.families.is_empty() {
+            return Err(Error::Spec { key: "families", found: String::new(), expected: "at least one".to_owned() });
+        }
+        if self.slice_ms < 1 {
+            let found = self.slice_ms.to_string();
+            return Err(Error::Spec { key: "slice_ms", found, expected: "a positive number".to_owned() });
+        }
+        Ok(())
+    }
+}
