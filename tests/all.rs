@@ -1,5 +1,6 @@
 //! All workspace tests in one binary: tidy rules, real Kafka, the daemon end to end.
 
 mod broker;
+mod simulation;
 mod support;
 mod tidy;

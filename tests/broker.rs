@@ -1,5 +1,7 @@
 //! The runner against a real Apache Kafka: every input has its output once, whatever happens.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // the whole file is tests
+
 use crate::support::broker::{address, connection, create, eventually, fill, read, unique};
 use crate::support::echo::{Echo, Probe};
 use domain::{RawBatch, SourcePartition, TopicRole};

@@ -51,7 +51,11 @@ fn crates_use_only_what_the_architecture_page_allows() {
         let allowed: BTreeSet<String> = allowed.split_whitespace().map(str::to_owned).collect();
         let used: BTreeSet<String> = dependencies(package).intersection(&names).cloned().collect();
         let beyond: Vec<&String> = used.difference(&allowed).collect();
-        assert!(beyond.is_empty(), "crate {} uses {beyond:?}, which the architecture page does not allow", package.name);
+        assert!(
+            beyond.is_empty(),
+            "crate {} uses {beyond:?}, which the architecture page does not allow",
+            package.name
+        );
     }
 }
 
@@ -129,12 +133,30 @@ fn every_crate_says_what_it_is_and_inherits_the_lints() {
 #[test]
 fn pure_crates_are_pure() {
     let pure = [
-        "domain", "records", "expressions", "profile", "measure", "prepare", "models", "detect", "bundle", "score",
-        "track", "judge",
+        "domain",
+        "records",
+        "expressions",
+        "profile",
+        "measure",
+        "prepare",
+        "models",
+        "detect",
+        "bundle",
+        "score",
+        "track",
+        "judge",
     ];
     let forbidden = [
-        "std::fs", "std::net", "std::thread", "std::process", "SystemTime", "Instant::now", "tokio::", "rand::",
-        "RandomState", "std::env",
+        "std::fs",
+        "std::net",
+        "std::thread",
+        "std::process",
+        "SystemTime",
+        "Instant::now",
+        "tokio::",
+        "rand::",
+        "RandomState",
+        "std::env",
     ];
     for (path, text) in sources() {
         let relative = path.strip_prefix(root().join("crates")).map(Path::to_path_buf).unwrap_or_default();
@@ -151,7 +173,13 @@ fn pure_crates_are_pure() {
 
 #[test]
 fn nothing_unfinished_is_left_and_no_test_is_ignored() {
-    let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("#[ig", "nore]"), concat!("todo", "!("), concat!("unimplemented", "!(")];
+    let words = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("#[ig", "nore]"),
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+    ];
     for (path, text) in sources() {
         for word in words {
             assert!(!text.contains(word), "{} contains {word}", path.display());
@@ -167,6 +195,7 @@ fn every_configuration_key_is_explained_in_the_readme() {
         let (name, kind) = line.split_once(": ")?;
         (!name.contains(' ') && kind.ends_with(',')).then_some(name)
     });
-    let missing: Vec<&str> = keys.filter(|key| !readme.contains(&format!("`{key}`")) && !readme.contains(&format!("\n{key} ="))).collect();
+    let missing: Vec<&str> =
+        keys.filter(|key| !readme.contains(&format!("`{key}`")) && !readme.contains(&format!("\n{key} ="))).collect();
     assert!(missing.is_empty(), "README.md does not explain these keys: {missing:?}");
 }

@@ -3,10 +3,14 @@
 use domain::{RawBatch, TopicRole};
 use kafka::{Connection, Message, Sender, Start, Tail, TopicSpec, Topics};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+/// How long a test waits for what must happen; nothing is asserted about how long it takes.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Address of the broker. It ends, and its data vanishes, when this process ends.
 /// `VIGIE_TEST_BROKERS` runs the same tests against a cluster that is already there.
@@ -16,7 +20,10 @@ pub(crate) fn address() -> &'static str {
         if let Ok(brokers) = std::env::var("VIGIE_TEST_BROKERS") {
             return brokers;
         }
-        let data = tempfile::Builder::new().prefix("vigie-kafka-").tempdir().unwrap().keep();
+        // In memory where that is possible: a broker whose disk stalls fences itself.
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let data = tempfile::Builder::new().prefix("vigie-kafka-").tempdir_in(parent).unwrap().keep();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka");
         let output = Command::new(script)
             .args(["start", "--fast", "--data"])
@@ -30,11 +37,13 @@ pub(crate) fn address() -> &'static str {
     })
 }
 
-/// A connection with time-outs short enough for tests.
+/// A connection with time-outs for tests.
 pub(crate) fn connection() -> Connection {
     let mut connection = Connection::to(address());
-    connection.properties.insert("session.timeout.ms".to_owned(), "6000".to_owned());
+    // A loaded machine must not look like a dead process.
+    connection.properties.insert("session.timeout.ms".to_owned(), "30000".to_owned());
     connection.properties.insert("heartbeat.interval.ms".to_owned(), "500".to_owned());
+    connection.properties.insert("transaction.timeout.ms".to_owned(), "60000".to_owned());
     connection
 }
 
@@ -76,7 +85,7 @@ pub(crate) fn fill(topic: &str, partitions: i32, numbers: std::ops::Range<i64>) 
 pub(crate) fn read(topic: &str, rows: usize) -> Vec<RawBatch> {
     let mut tail = Tail::new(&connection(), "reader", &[(TopicRole::Predictions, topic)], Start::Beginning).unwrap();
     let mut found = Vec::new();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     let mut quiet_until = None;
     loop {
         let batches = tail.poll(100_000, Duration::from_millis(200)).unwrap();
@@ -94,7 +103,7 @@ pub(crate) fn read(topic: &str, rows: usize) -> Vec<RawBatch> {
 
 /// Waits until a condition holds.
 pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "never happened: {what}");
         std::thread::sleep(Duration::from_millis(20));

@@ -59,10 +59,10 @@ pub(crate) fn apply(
 ) -> Result<Scores, Error> {
     let features = preprocessor
         .apply(rows)
-        .map_err(|source| Error::Prepare { version: version.to_string(), source })?;
+        .map_err(|source| Error::Prepare { version: version.to_string(), source: Box::new(source) })?;
     let mut values = Vec::new();
     model
         .predict(&features, &mut values)
-        .map_err(|source| Error::Model { version: version.to_string(), source })?;
+        .map_err(|source| Error::Model { version: version.to_string(), source: Box::new(source) })?;
     Ok(Scores { outputs: model.outputs(), values })
 }

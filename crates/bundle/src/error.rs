@@ -71,7 +71,7 @@ pub enum Error {
         /// The bundle.
         version: String,
         /// Why.
-        source: prepare::Error,
+        source: Box<prepare::Error>,
     },
     /// The model cannot score the features.
     #[error("bundle {version}: {source}")]
@@ -79,7 +79,7 @@ pub enum Error {
         /// The bundle.
         version: String,
         /// Why.
-        source: models::Error,
+        source: Box<models::Error>,
     },
 }
 

@@ -26,15 +26,15 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
         check_hash(&manifest, name, get(version, files, name)?)?;
     }
     manifest.check()?;
-    let preprocessor = Preprocessor::from_json(get(version, files, PIPELINE)?).map_err(|e| Error::content(PIPELINE, e))?;
+    let preprocessor =
+        Preprocessor::from_json(get(version, files, PIPELINE)?).map_err(|e| Error::content(PIPELINE, e))?;
     let model = Model::from_bytes(get(version, files, MODEL)?).map_err(|e| Error::content(MODEL, e))?;
     let reference =
         profile::Reference::from_arrow(get(version, files, REFERENCE)?).map_err(|e| Error::content(REFERENCE, e))?;
     check_agreement(&manifest, &preprocessor, &model)?;
     check_schema(&manifest, get(version, files, INPUT_SCHEMA)?)?;
     let (rows, expected) = golden::read(get(version, files, GOLDEN)?, manifest.outputs())?;
-    let bundle =
-        Bundle { version: version.clone(), manifest, reference: Arc::new(reference), preprocessor, model };
+    let bundle = Bundle { version: version.clone(), manifest, reference: Arc::new(reference), preprocessor, model };
     golden::compare(&bundle.apply(&rows)?, &expected)?;
     Ok(bundle)
 }

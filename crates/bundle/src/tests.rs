@@ -1,1 +1,186 @@
+//! Packing, opening, and refusing whatever is damaged or does not belong together.
 
+use crate::{Error, FORMAT_VERSION, Manifest, Packed, Parts, open, pack, sha256_hex, version_of};
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+use domain::{EventSchema, Field, FieldType, HarmReference, Task, Version};
+use models::{Linear, Link, Model};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn schema() -> EventSchema {
+    let field = |name: &str, field_type| Field { name: name.to_string(), field_type, required: false };
+    EventSchema { fields: vec![field("amount", FieldType::Float), field("carrier", FieldType::Category)] }
+}
+
+fn rows() -> RecordBatch {
+    let amounts = (0..80).map(|i| (i % 9 != 0).then_some(f64::from(i * 37 % 100)));
+    let carriers = (0..80).map(|i| ["AA", "DL", "UA"].get(i % 4).copied());
+    let amounts: ArrayRef = Arc::new(Float64Array::from_iter(amounts));
+    let carriers: ArrayRef = Arc::new(StringArray::from_iter(carriers));
+    RecordBatch::try_new(schema().arrow(), vec![amounts, carriers]).unwrap()
+}
+
+fn manifest() -> Manifest {
+    let reference = HarmReference {
+        rows: 100,
+        mean: 0.2,
+        standard_error: 0.01,
+        variance_rows: 0.05,
+        variance_slices: 0.001,
+        prior_mean: 0.25,
+        relative_standard_error: 0.01,
+        scale: 1.0,
+    };
+    Manifest {
+        format_version: 0,
+        parent: None,
+        task: Task::BinaryClassification,
+        classes: vec!["0".to_string(), "1".to_string()],
+        positive_class: Some("1".to_string()),
+        family: "logistic_regression".to_string(),
+        parameters: serde_json::json!({"alpha": 0.1}),
+        input: schema(),
+        rows: 80,
+        first_rows: 80,
+        trained_from_ms: 0,
+        trained_until_ms: 1_000,
+        label_cut_off_ms: 2_000,
+        seed: 7,
+        reference,
+        metrics: BTreeMap::from([("auc".to_string(), 0.1 + 0.2)]),
+        class_rates: vec![0.8, 0.2],
+        verdicts: vec!["log_loss 0.4 below majority 0.5".to_string()],
+        search: vec![serde_json::json!({"trial": 0})],
+        files: Vec::new(),
+        requires: Vec::new(),
+        producer: BTreeMap::from([("name".to_string(), "vigie".to_string())]),
+    }
+}
+
+fn parts() -> Parts {
+    let recipe = prepare::Recipe::default();
+    let preprocessor = prepare::fit(&recipe, "logistic_regression", prepare::Needs::Dense, &schema(), &rows()).unwrap();
+    let weights = (0..preprocessor.features().len()).map(|i| 0.3 - i as f64 * 0.17).collect();
+    let model = Model::Linear(Linear::new(Link::Sigmoid { factor: 1.0 }, vec![weights], vec![-0.4]).unwrap());
+    let layout = profile::Layout::from_rows(&rows(), 16).unwrap();
+    let mut counts = profile::Counts::default();
+    let all: Vec<u32> = (0..80).collect();
+    layout.observe(&rows(), &all, &mut counts).unwrap();
+    let reference = profile::Reference { layout, counts, importance: vec![0.5, 0.5] };
+    Parts { manifest_without_files: manifest(), preprocessor, model, reference, golden: rows() }
+}
+
+fn files(packed: &Packed) -> BTreeMap<String, Vec<u8>> {
+    packed.files.iter().cloned().collect()
+}
+
+#[test]
+fn a_bundle_opens_as_it_was_packed_and_packs_to_the_same_bytes() {
+    let packed = pack(parts()).unwrap();
+    assert_eq!(packed, pack(parts()).unwrap());
+    assert_eq!(packed.files.last().unwrap().0, "manifest.json");
+    let bundle = open(&packed.version, &files(&packed)).unwrap();
+    assert!(bundle.version.is_well_formed());
+    assert_eq!(bundle.manifest.format_version, FORMAT_VERSION);
+    assert_eq!(bundle.manifest.requires, ["model.linear/1"]);
+    assert_eq!(bundle.manifest.metrics["auc"].to_bits(), (0.1_f64 + 0.2).to_bits());
+    let whole = bundle.apply(&rows()).unwrap();
+    assert_eq!((whole.outputs, whole.values.len()), (1, 80));
+    let part = bundle.apply(&rows().slice(30, 20)).unwrap();
+    assert_eq!(part.values, whole.values[30..50]);
+    let lacking = rows().project(&[0]).unwrap();
+    assert!(bundle.apply(&lacking).unwrap_err().to_string().contains("carrier"));
+}
+
+#[test]
+fn sha_256_is_that_of_fips_180() {
+    assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(version_of(b"abc"), Version::new("ba7816bf8f01"));
+}
+
+#[test]
+fn no_damaged_file_is_ever_opened() {
+    let packed = pack(parts()).unwrap();
+    let whole = files(&packed);
+    let mut state = 1_u64;
+    let mut random = |limit: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % limit
+    };
+    for (name, bytes) in &whole {
+        for round in 0..300 {
+            let mut damaged = bytes.clone();
+            match round % 3 {
+                0 => damaged.truncate(random(bytes.len())),
+                1 => damaged.push(random(256) as u8),
+                _ => damaged[random(bytes.len())] ^= 1 << random(8),
+            }
+            let mut files = whole.clone();
+            files.insert(name.clone(), damaged);
+            let message = open(&packed.version, &files).unwrap_err().to_string();
+            assert!(message.contains(name.as_str()) && message.contains("expected"), "{message}");
+        }
+        let mut files = whole.clone();
+        files.remove(name);
+        assert!(matches!(open(&packed.version, &files), Err(Error::Missing { file, .. }) if file == *name));
+    }
+}
+
+/// A bundle whose file is exchanged and whose hashes are made to fit: what a hash cannot catch.
+fn forged(name: &str, bytes: Vec<u8>, edit: impl Fn(&mut Manifest)) -> Result<crate::Bundle, Error> {
+    let mut files = files(&pack(parts()).unwrap());
+    let mut manifest: Manifest = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    if let Some(entry) = manifest.files.iter_mut().find(|entry| entry.path == name) {
+        entry.bytes = bytes.len() as u64;
+        entry.sha256 = sha256_hex(&bytes);
+        files.insert(name.to_string(), bytes);
+    }
+    edit(&mut manifest);
+    let bytes = serde_json::to_vec(&manifest).unwrap();
+    let version = version_of(&bytes);
+    files.insert("manifest.json".to_string(), bytes);
+    open(&version, &files)
+}
+
+#[test]
+fn parts_that_do_not_belong_together_are_refused() {
+    let check = |result: Result<crate::Bundle, Error>, words: &str| {
+        let message = result.map(drop).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    };
+    assert!(forged("", Vec::new(), |_| ()).is_ok());
+    check(forged("", Vec::new(), |m| m.format_version = 2), "format_version is `2`, expected 1");
+    check(forged("", Vec::new(), |m| m.requires.push("magic/9".to_string())), "requires is `magic/9`");
+    check(forged("", Vec::new(), |m| m.requires.clear()), "model.linear/1");
+    check(forged("", Vec::new(), |m| m.classes.clear()), "0 classes");
+    check(forged("", Vec::new(), |m| m.positive_class = Some("0".to_string())), "positive class is Some(\"0\")");
+    check(forged("", Vec::new(), |m| m.input.fields.truncate(1)), "pipeline.json");
+    check(forged("", Vec::new(), |m| m.files.clear()), "not listed once");
+    let other = |count, intercept| {
+        let model = Linear::new(Link::Sigmoid { factor: 1.0 }, vec![vec![0.5; count]], vec![intercept]).unwrap();
+        Model::Linear(model).to_bytes()
+    };
+    check(forged("model.bin", other(1, 0.0), |_| ()), "reads 1 features");
+    let features = parts().preprocessor.features().len();
+    check(forged("model.bin", other(features, 0.0), |_| ()), "row 0, output 0");
+    check(forged("golden.arrow", vec![0; 64], |_| ()), "golden.arrow");
+    check(forged("input.schema", vec![1, 2, 3], |_| ()), "input.schema");
+    check(forged("reference.arrow", vec![255; 100], |_| ()), "reference.arrow");
+}
+
+#[test]
+fn the_last_bit_of_an_output_matters() {
+    let mut parts = parts();
+    let Model::Linear(linear) = &mut parts.model else { panic!("linear expected") };
+    linear.intercepts[0] = linear.intercepts[0].next_up();
+    let bytes = parts.model.to_bytes();
+    // One unit in the last place of the intercept moves some output of 80 rows by at least one bit.
+    assert!(matches!(forged("model.bin", bytes, |_| ()), Err(Error::Golden { .. })));
+}
+
+#[test]
+fn a_manifest_with_numbers_json_cannot_hold_is_not_packed() {
+    let mut parts = parts();
+    parts.manifest_without_files.metrics.insert("auc".to_string(), f64::NAN);
+    assert!(pack(parts).unwrap_err().to_string().contains("manifest.json"));
+}

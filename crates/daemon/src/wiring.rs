@@ -2,12 +2,14 @@
 
 use crate::config::Config;
 use crate::config::checks::classes;
+use crate::config::duration::Span;
+use crate::config::file::{RetrainOn, TimeUnit};
 use crate::effects::Effects;
 use crate::formats;
 use crate::topics::Layout;
 use domain::{Slices, Stage, Task};
 use measure::Shape;
-use std::sync::Arc;
+use records::control::Run;
 use track::{IntakeConfig, JoinConfig, Rules};
 
 /// How stream time is cut.
@@ -72,4 +74,141 @@ pub(crate) fn join(config: &Config, layout: &Layout) -> Box<dyn Stage> {
         event_partitions: layout.event_partitions(),
         label_partitions: layout.label_partitions(),
     }))
+}
+
+/// The judge stage.
+pub(crate) fn judge(config: &Config, layout: &Layout) -> Box<dyn Stage> {
+    let retrain = &config.retrain;
+    Box::new(judge::Judge::new(judge::Config {
+        pipeline: config.pipeline.name.clone(),
+        slices: slices(config),
+        maturity_ms: config.labels.maturity.as_ms(),
+        horizon_ms: config.labels.horizon.as_ms(),
+        lead_ms: retrain.lead.as_ms(),
+        event_partitions: layout.event_partitions(),
+        label_partitions: layout.label_partitions(),
+        tracking_partitions: usize::try_from(layout.tracking).unwrap_or(1),
+        shape: shape(config),
+        false_alarms: judge::Budget {
+            count: config.alerts.false_alarms.count,
+            period_ms: config.alerts.false_alarms.period.as_ms(),
+        },
+        drift_tolerance: config.alerts.drift_tolerance,
+        retrain: judge::Retrain {
+            on_harm: retrain.on.contains(&RetrainOn::Harm),
+            on_new_labels: retrain.on.contains(&RetrainOn::NewLabels),
+            cool_down: retrain.cool_down,
+            wait_for_runs: retrain.wait_for_runs,
+            baseline: retrain.baseline,
+            ..judge::Retrain::default()
+        },
+    }))
+}
+
+/// What the judge must know of a bundle.
+pub(crate) fn known(bundle: &bundle::Bundle) -> judge::Known {
+    judge::Known { reference: bundle.reference.as_ref().clone(), class_rates: bundle.manifest.class_rates.clone() }
+}
+
+/// The archive stage; it stores before it lets the runner commit.
+pub(crate) fn archive(config: &Config, effects: &Effects) -> anyhow::Result<Box<dyn Stage>> {
+    let stage = archive::Archive::new(
+        archive::Config {
+            pipeline: config.pipeline.name.clone(),
+            label_topics: config.label_topics(),
+            events: formats::events(config),
+            labels: formats::labels(config),
+            slices: slices(config),
+            lateness_ms: config.windows.lateness.as_ms(),
+            max_skew_ms: config.windows.max_skew.as_ms(),
+            maturity_ms: config.labels.maturity.as_ms(),
+            rows_max: archive::config::ROWS_MAX,
+            bytes_max: archive::config::BYTES_MAX,
+        },
+        Box::new(Blocking(effects.clone())),
+    )?;
+    Ok(Box::new(stage))
+}
+
+/// The object store for a stage's own thread.
+struct Blocking(Effects);
+
+impl archive::Put for Blocking {
+    fn put(&self, file: &store::ArchiveFile, rows: &arrow::array::RecordBatch) -> Result<(), store::Error> {
+        self.0.runtime().block_on(self.0.store().put_rows(file, rows))
+    }
+}
+
+/// What every training run of a pipeline has in common.
+fn spec(config: &Config, cut_off_ms: i64, cause: train::Cause) -> train::Spec {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let limit = Span::parse(&config.train.time_limit).ok();
+    train::Spec {
+        pipeline: config.pipeline.name.clone(),
+        store: config.registry.url.clone(),
+        schema: formats::schema(config),
+        task: config.pipeline.task,
+        classes: classes(config).unwrap_or_default(),
+        positive_class: config.pipeline.positive_class.clone(),
+        recipe: config.features.clone(),
+        families: config.train.families.clone(),
+        trials: number(config.train.trials),
+        threads: number(config.train.threads),
+        seed: config.train.seed,
+        time_limit_ms: limit.and_then(|l| u64::try_from(l.as_ms()).ok()),
+        cut_off_ms,
+        maturity_ms: config.labels.maturity.as_ms(),
+        slice_ms: config.windows.length.as_ms(),
+        horizon_ms: config.labels.horizon.as_ms(),
+        cause,
+        champion: None,
+        first_rows: None,
+        change_ms: None,
+        rows_since_change: None,
+        segments: config.segments.iter().map(|s| s.column.clone()).collect(),
+        gates: train::Gates::default(),
+    }
+}
+
+/// The first training.
+pub(crate) fn first_spec(config: &Config, until_ms: i64) -> train::Spec {
+    spec(config, until_ms, train::Cause::First)
+}
+
+/// A run that the judge ordered.
+pub(crate) fn run_spec(config: &Config, order: &Run) -> train::Spec {
+    train::Spec {
+        champion: Some(order.champion.clone()),
+        first_rows: Some(order.first_rows),
+        change_ms: order.change_ms,
+        rows_since_change: order.rows_since_change,
+        ..spec(config, order.cut_off_ms, train::Cause::Trigger(order.trigger))
+    }
+}
+
+/// Which columns of a user's files mean what.
+pub(crate) fn seed_spec(config: &Config, until_ms: Option<i64>) -> anyhow::Result<train::SeedSpec> {
+    let column = |text: &str, key: &str| {
+        anyhow::ensure!(!text.starts_with('$'), "{key} is `{text}`; training from files needs a column");
+        Ok::<String, anyhow::Error>(text.to_owned())
+    };
+    let unit = |unit: TimeUnit| match unit {
+        TimeUnit::S => train::TimeUnit::Second,
+        TimeUnit::Us => train::TimeUnit::Microsecond,
+        TimeUnit::Ns => train::TimeUnit::Nanosecond,
+        TimeUnit::Rfc3339 | TimeUnit::Ms => train::TimeUnit::Millisecond,
+    };
+    Ok(train::SeedSpec {
+        schema: formats::schema(config),
+        event_id: column(&config.events.id, "events.id")?,
+        event_time: column(&config.events.time, "events.time")?,
+        event_time_unit: unit(config.events.time_unit),
+        label_id: column(&config.labels.id, "labels.id")?,
+        label_time: column(&config.labels.time, "labels.time")?,
+        label_time_unit: unit(config.labels.time_unit),
+        label_value: config.labels.value.clone(),
+        task: config.pipeline.task,
+        classes: classes(config).unwrap_or_default(),
+        until_ms,
+    })
 }

@@ -58,14 +58,14 @@ fn the_threshold_is_where_the_p_value_is_five_percent() {
 
 #[test]
 fn neighbours_merge_until_each_expects_thirty_rows() {
-    let cases: [(&[u64], &[u64], &[u64], &[u64]); 4] = [
+    let cases: [[&[u64]; 4]; 4] = [
         // 100 rows against 100: 30 expected rows are 30 reference rows.
-        (&[10, 20, 30, 35, 5], &[0, 1, 2, 90, 7], &[30, 30, 40], &[1, 2, 97]),
-        (&[0, 0, 100, 0, 0], &[3, 4, 50, 1, 2], &[100], &[60]),
-        (&[50, 50], &[10], &[100], &[10]),
-        (&[], &[5], &[0], &[5]),
+        [&[10, 20, 30, 35, 5], &[0, 1, 2, 90, 7], &[30, 30, 40], &[1, 2, 97]],
+        [&[0, 0, 100, 0, 0], &[3, 4, 50, 1, 2], &[100], &[60]],
+        [&[50, 50], &[10], &[100], &[10]],
+        [&[], &[5], &[0], &[5]],
     ];
-    for (reference, current, old, new) in cases {
+    for [reference, current, old, new] in cases {
         assert_eq!(merged(reference, current), (old.to_vec(), new.to_vec()), "{reference:?} {current:?}");
     }
 }

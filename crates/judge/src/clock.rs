@@ -55,8 +55,9 @@ impl Clock {
         if self.join.len() < config.tracking_partitions {
             return;
         }
-        let least = |pick: fn(&(Option<i64>, Option<i64>)) -> Option<i64>| self.join.values().map(pick).min().flatten();
-        if let (Some(events), Some(labels)) = (least(|m| m.0), least(|m| m.1)) {
+        let events = self.join.values().map(|marks| marks.0).min().flatten();
+        let labels = self.join.values().map(|marks| marks.1).min().flatten();
+        if let (Some(events), Some(labels)) = (events, labels) {
             let before = self.joined_ms.unwrap_or((i64::MIN, i64::MIN));
             self.joined_ms = Some((events.max(before.0), labels.max(before.1)));
         }

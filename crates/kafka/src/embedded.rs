@@ -131,3 +131,83 @@ fn join_groups_at_once(producer: &BaseProducer) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Connection, Delivery, Hooks, Message, RunnerConfig, Start, Stop, Tail, run};
+    use domain::{Input, OutputRecord, Outputs, RawBatch, SourcePartition, Stage, StageError, TopicRole};
+    use std::time::{Duration, Instant};
+
+    /// Copies every record.
+    struct Copy;
+
+    impl Stage for Copy {
+        fn name(&self) -> &'static str {
+            "copy"
+        }
+
+        fn step(&mut self, input: Input<'_>, out: &mut Outputs) -> Result<(), StageError> {
+            if let Input::Batch(batch) = input {
+                for row in batch.iter() {
+                    let record = OutputRecord {
+                        topic: TopicRole::Predictions,
+                        partition: 0,
+                        timestamp_ms: Some(row.timestamp_ms),
+                        key: row.key,
+                        value: row.value,
+                    };
+                    out.push(record, &[]);
+                }
+            }
+            Ok(())
+        }
+
+        fn commit_metadata(&self, source: &SourcePartition) -> String {
+            format!("state of {}", source.partition)
+        }
+    }
+
+    #[test]
+    fn a_runner_copies_a_topic_and_progress_shows_it() {
+        let broker = EmbeddedBroker::start().unwrap();
+        broker.create_topic("events", 4).unwrap();
+        broker.create_topic("predictions", 1).unwrap();
+        assert!(matches!(broker.create_topic("events", 3), Err(Error::PartitionCount { found: 4, expected: 3, .. })));
+        let connection = Connection::to(broker.address());
+        let mut config = RunnerConfig::new(connection.clone(), "copy", "copy-0");
+        config.delivery = Delivery::AtLeastOnce;
+        config.subscriptions = vec![(TopicRole::Events, "events".to_owned())];
+        config.topics.insert(TopicRole::Predictions, "predictions".to_owned());
+        let hooks = Hooks::inert();
+        let progress = hooks.progress.clone();
+        progress.reads("copy", &["events"]);
+        let sender = crate::Sender::new(&connection, 1 << 20).unwrap().publishing(progress.clone());
+        for partition in 0..4 {
+            let message =
+                Message { topic: "events", partition: Some(partition), value: Some(b"12345"), ..Message::default() };
+            sender.send(&message).unwrap();
+        }
+        sender.flush(Duration::from_secs(30)).unwrap();
+        assert_eq!((sender.acknowledged(), progress.behind_bytes()), (4, 5));
+        let stop = Stop::new();
+        let told = stop.clone();
+        let runner = std::thread::spawn(move || run(Box::new(Copy), config, hooks, told));
+        let mut tail =
+            Tail::new(&connection, "test", &[(TopicRole::Predictions, "predictions")], Start::Beginning).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut rows = 0;
+        while rows < 4 {
+            assert!(Instant::now() < deadline, "{rows} of 4 records copied");
+            let batches = tail.poll(100, Duration::from_millis(100)).unwrap();
+            rows += batches.iter().map(RawBatch::len).sum::<usize>();
+        }
+        while progress.behind_bytes() > 0 {
+            assert!(Instant::now() < deadline, "still {} bytes behind", progress.behind_bytes());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(progress.offset("copy", &SourcePartition::new("events", 3)), Some(1));
+        stop.request();
+        runner.join().unwrap().unwrap();
+    }
+}

@@ -131,6 +131,9 @@ impl Outbox {
                 producer.context().take_failed();
                 if aborted {
                     self.producer = Some(producer);
+                } else {
+                    drop(producer);
+                    self.replace()?;
                 }
                 Ok(Outcome::Rewind(reason))
             }
@@ -260,10 +263,12 @@ impl Outbox {
     /// Waits until every record is acknowledged. The crate's own flush inside a commit would wait
     /// in steps of 100 ms.
     fn flush(&mut self, producer: &ThreadedProducer<DeliveryContext>) -> Result<(), Failure> {
+        let mut wait = Duration::from_millis(1);
         loop {
-            match producer.flush(Duration::from_millis(1)) {
+            match producer.flush(wait) {
                 Ok(()) => break,
                 Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => {
+                    wait = (wait * 2).min(Duration::from_millis(10));
                     self.overdue("flushing outputs").map_err(Failure::End)?;
                 }
                 Err(error) => return Err(Failure::Abort(error.to_string())),
@@ -299,7 +304,11 @@ impl Outbox {
             };
             let reason = inner.to_string();
             if is_refusal(inner.code()) {
-                return Err(Failure::End(Error::of(&error, &self.config.connection.brokers, "writing in a transaction")));
+                return Err(Failure::End(Error::of(
+                    &error,
+                    &self.config.connection.brokers,
+                    "writing in a transaction",
+                )));
             } else if inner.txn_requires_abort() {
                 return Err(Failure::Abort(reason));
             } else if inner.is_retriable() && !inner.is_fatal() {

@@ -41,7 +41,10 @@ impl Runner {
     fn begin(&mut self, start: Committed, rewind: bool) -> Result<(), Error> {
         let Committed { source, commit } = start;
         let Some(role) = self.consumer.role(&source.topic) else {
-            return Err(Error::Contract { stage: self.name(), reason: format!("assigned {source}, which it does not read") });
+            return Err(Error::Contract {
+                stage: self.name(),
+                reason: format!("assigned {source}, which it does not read"),
+            });
         };
         let mut state = Source::new(role, source.clone());
         let offset = commit.as_ref().map(|(offset, _)| *offset);
@@ -74,7 +77,6 @@ impl Runner {
     /// Goes back to the committed offsets. What control records and loaded parts made the stage say
     /// is kept, and said in the next transaction.
     pub(crate) fn rewind(&mut self, reason: &str) -> Result<(), Error> {
-        eprintln!("DBG rewind {} {reason}", self.config.group);
         tracing::warn!(stage = self.name(), reason, "transaction given up; going back to the committed offsets");
         self.out.clear();
         self.rewinds = self.rewinds.saturating_add(1);

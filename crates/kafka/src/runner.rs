@@ -247,7 +247,11 @@ impl Runner {
             let offset = self.stage.commit_offset(&source.source, next);
             let metadata = self.stage.commit_metadata(&source.source);
             if metadata.len() > METADATA_BYTES_MAX {
-                let reason = format!("commit metadata of {} has {} bytes, at most {METADATA_BYTES_MAX} fit", source.source, metadata.len());
+                let reason = format!(
+                    "commit metadata of {} has {} bytes, at most {METADATA_BYTES_MAX} fit",
+                    source.source,
+                    metadata.len()
+                );
                 return Err(Error::Contract { stage: self.stage.name(), reason });
             }
             if !source.commit.as_ref().is_some_and(|(o, m)| *o == offset && *m == metadata) {

@@ -101,8 +101,7 @@ impl Tail {
         let deadline = Instant::now() + timeout;
         let mut rows = 0;
         while rows < rows_max {
-            let wait =
-                if rows == 0 { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let wait = if rows == 0 { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             match self.client.poll(wait) {
                 Some(Ok(message)) => {
                     let Some(role) = self.roles.get(message.topic()) else { continue };

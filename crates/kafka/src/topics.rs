@@ -60,8 +60,8 @@ impl Topics {
             // Ends of logs as readers of committed records see them.
             ("isolation.level", "read_committed".to_owned()),
         ];
-        let client = BaseConsumer::from_config_and_context(&connection.client(&ours), GroupContext::default())
-            .map_err(fail)?;
+        let client =
+            BaseConsumer::from_config_and_context(&connection.client(&ours), GroupContext::default()).map_err(fail)?;
         let admin = AdminClient::from_config(&connection.client(&[])).map_err(fail)?;
         client.fetch_metadata(None, timeout).map_err(fail)?;
         Ok(Self { client, admin, brokers })
@@ -107,8 +107,8 @@ impl Topics {
             topic = topic.set(key, value);
         }
         let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
-        let answers = block_on(self.admin.create_topics([&topic], &options))
-            .map_err(|e| cannot_create(spec, e.to_string()))?;
+        let answers =
+            block_on(self.admin.create_topics([&topic], &options)).map_err(|e| cannot_create(spec, e.to_string()))?;
         for answer in answers {
             match answer {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => (),

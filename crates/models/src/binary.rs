@@ -7,7 +7,10 @@
 //! (bits 0-1: 0 none, 1 zero, 2 NaN; bit 2: default left; 8: category), i32 left, i32 right, then
 //! f64 threshold or u32 words and the words; then f64 leaf values, one more than nodes.
 
-use crate::{CATEGORY_WORDS_MAX, Error, FEATURES_MAX, Forest, Linear, Link, Missing, Model, NODES_MAX, Node, OUTPUTS_MAX, Split, TREES_MAX, Tree};
+use crate::{
+    CATEGORY_WORDS_MAX, Error, FEATURES_MAX, Forest, Linear, Link, Missing, Model, NODES_MAX, Node, OUTPUTS_MAX, Split,
+    TREES_MAX, Tree,
+};
 
 const MAGIC: &[u8; 8] = b"VIGIEMDL";
 const FORMAT: u32 = 1;

@@ -5,6 +5,9 @@ use crate::{Error, FEATURES_MAX, Link, NODES_MAX, OUTPUTS_MAX, TREES_MAX, Tree};
 use domain::FeatureMatrix;
 
 /// Trees, summed per output in tree order: tree `i` belongs to output `i % outputs`.
+///
+/// Values within ±1e-35 are 0 to every split: LightGBM does so when it reads rows, in training
+/// and in prediction, although its splits alone would tell them apart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forest {
     link: Link,
@@ -28,9 +31,11 @@ impl Forest {
         if outputs == 0 || outputs > OUTPUTS_MAX {
             return Err(Error::invalid(format!("{outputs} outputs, expected 1 to {OUTPUTS_MAX}")));
         }
-        if trees.is_empty() || trees.len() > TREES_MAX || trees.len() % outputs != 0 {
+        if trees.is_empty() || trees.len() > TREES_MAX || !trees.len().is_multiple_of(outputs) {
             let found = trees.len();
-            return Err(Error::invalid(format!("{found} trees, expected a multiple of {outputs}, at most {TREES_MAX}")));
+            return Err(Error::invalid(format!(
+                "{found} trees, expected a multiple of {outputs}, at most {TREES_MAX}"
+            )));
         }
         let size: usize = trees.iter().map(|t| t.nodes().len() + t.leaves().len()).sum();
         if size > NODES_MAX {
@@ -40,7 +45,9 @@ impl Forest {
         for (index, tree) in trees.iter().enumerate() {
             if let Some(node) = tree.nodes().iter().find(|n| n.feature as usize >= features) {
                 let found = node.feature;
-                return Err(Error::invalid(format!("tree {index} reads feature {found}, expected one below {features}")));
+                return Err(Error::invalid(format!(
+                    "tree {index} reads feature {found}, expected one below {features}"
+                )));
             }
         }
         let kernel = Kernel::new(&trees);
@@ -96,7 +103,8 @@ impl Forest {
     pub(crate) fn raw_by_row(&self, features: &FeatureMatrix) -> Vec<f64> {
         let mut out = vec![0.0; features.rows() * self.outputs];
         for row in 0..features.rows() {
-            let values: Vec<f32> = features.columns().iter().map(|c| c[row]).collect();
+            let values: Vec<f32> =
+                features.columns().iter().map(|c| if c[row].abs() <= 1e-35 { 0.0 } else { c[row] }).collect();
             for (index, tree) in self.trees.iter().enumerate() {
                 out[row * self.outputs + index % self.outputs] += tree.value(&values);
             }

@@ -133,8 +133,10 @@ impl Kernel {
             for (cells, &feature) in tile.iter_mut().zip(&self.used) {
                 let column = matrix.columns().get(feature as usize).map_or(&[][..], Vec::as_slice);
                 let values = column.get(start..).unwrap_or_default();
-                let values = values.get(..BLOCK).unwrap_or(values);
-                cells[..values.len()].copy_from_slice(values);
+                for (cell, &value) in cells.iter_mut().zip(values) {
+                    // As LightGBM's row reader, and its bins in training, take numbers near zero.
+                    *cell = if value.abs() <= ZERO { 0.0 } else { value };
+                }
             }
             for (index, &span) in self.spans.iter().enumerate() {
                 self.add_tree(span, &tile, index % outputs, outputs, scores);

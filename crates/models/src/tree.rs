@@ -67,7 +67,10 @@ impl Tree {
     pub fn new(nodes: Vec<Node>, leaves: Vec<f64>) -> Result<Self, Error> {
         if leaves.len() != nodes.len() + 1 {
             let (found, expected) = (leaves.len(), nodes.len() + 1);
-            return Err(Error::invalid(format!("tree of {} nodes has {found} leaves, expected {expected}", nodes.len())));
+            return Err(Error::invalid(format!(
+                "tree of {} nodes has {found} leaves, expected {expected}",
+                nodes.len()
+            )));
         }
         if let Some(value) = leaves.iter().find(|v| !v.is_finite()) {
             return Err(Error::invalid(format!("leaf value is {value}, expected a finite number")));
@@ -133,7 +136,9 @@ fn check_split(index: usize, split: &Split) -> Result<(), Error> {
         }
         Split::Category { set } if set.len() > CATEGORY_WORDS_MAX => {
             let found = set.len();
-            Err(Error::invalid(format!("category set of node {index} has {found} words, expected at most {CATEGORY_WORDS_MAX}")))
+            Err(Error::invalid(format!(
+                "category set of node {index} has {found} words, expected at most {CATEGORY_WORDS_MAX}"
+            )))
         }
         _ => Ok(()),
     }
@@ -158,7 +163,11 @@ fn check_shape(nodes: &[Node]) -> Result<(), Error> {
             let seen = if child < 0 { leaf_seen.get_mut(place) } else { node_seen.get_mut(place) };
             match seen {
                 Some(seen) if !*seen => *seen = true,
-                _ => return Err(Error::invalid(format!("child of node {index} is {child}, expected a node or leaf not used before"))),
+                _ => {
+                    return Err(Error::invalid(format!(
+                        "child of node {index} is {child}, expected a node or leaf not used before"
+                    )));
+                }
             }
             if child >= 0 {
                 open.push(place);

@@ -193,3 +193,7 @@ impl SegmentValues {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "live_tests.rs"]
+mod tests;

@@ -72,9 +72,13 @@ impl<'a> Batch<'a> {
         let mut runs: Vec<Run> = Vec::new();
         let mut pending = pending.into_iter().peekable();
         for (row, time_ms) in self.decoded.times_ms.iter().enumerate() {
-            let due = |p: &Pending| {
-                p.from_ms.is_none_or(|from| *time_ms >= from || state.max_time_ms.is_some_and(|max| max >= from))
-            };
+            let timestamp_ms = self.raw.get(self.origin(row).0).map_or(-1, |r| r.timestamp_ms);
+            let timing = state.observe(self.config, *time_ms, timestamp_ms);
+            self.after_final.push(timing.after_final);
+            self.future += u64::from(timing.future);
+            // The largest time read decides, this row's among them unless it is of the future: such
+            // a row says nothing about the partition's time, so it cannot begin a line-up either.
+            let due = |p: &Pending| p.from_ms.is_none_or(|from| state.max_time_ms.is_some_and(|max| max >= from));
             let mut taken = None;
             while let Some(next) = pending.next_if(due) {
                 taken = Some(next.line_up);
@@ -93,10 +97,6 @@ impl<'a> Batch<'a> {
             if let Some(run) = runs.last_mut() {
                 run.rows.end = row + 1;
             }
-            let timestamp_ms = self.raw.get(self.origin(row).0).map_or(-1, |r| r.timestamp_ms);
-            let timing = state.observe(self.config, *time_ms, timestamp_ms);
-            self.after_final.push(timing.after_final);
-            self.future += u64::from(timing.future);
         }
         Ok(runs)
     }

@@ -1,7 +1,7 @@
 //! The state machine.
 
 use crate::live::Live;
-use crate::pane::{Cells, Entry, push_entry};
+use crate::pane::{self, Cells};
 use crate::partition::{Partition, State};
 use crate::promotions::{Promotions, needed};
 use crate::run::{Batch, Run};
@@ -10,6 +10,7 @@ use codec::{Decoded, EventDecoder, Refused};
 use domain::{Effect, Input, LineUp, Outputs, RawBatch, SourcePartition, StageError, Version};
 use records::control::Control;
 use std::any::Any;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -117,7 +118,7 @@ impl Stage {
                 };
                 if partition.acknowledged.insert(line_up.promotion) {
                     let (source, promotion) = (source.clone(), line_up.promotion);
-                    push_entry(out, &Entry::Acknowledged { source, promotion, fault })?;
+                    pane::push_entry(out, &pane::Entry::Acknowledged { source, promotion, fault })?;
                 }
             }
         }
@@ -125,9 +126,9 @@ impl Stage {
         wanted.extend(self.promotions.newest().into_iter().flat_map(|l| l.members.iter().map(|m| m.version.clone())));
         self.bundles.retain(|version, _| wanted.contains(version));
         for version in wanted {
-            if !self.bundles.contains_key(&version) {
-                out.effects.push(Effect::Load(version.clone()));
-                self.bundles.insert(version, Loading::Requested);
+            if let Entry::Vacant(vacant) = self.bundles.entry(version) {
+                out.effects.push(Effect::Load(vacant.key().clone()));
+                vacant.insert(Loading::Requested);
             }
         }
         Ok(())

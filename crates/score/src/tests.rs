@@ -360,12 +360,12 @@ fn a_line_up_is_taken_at_its_stream_time_and_written_before_its_first_prediction
             other => panic!("{other:?}"),
         })
         .collect();
-    // The event of the future (after n = 20) is the first not before 12,000 and before 13,500.
-    assert_eq!(swaps[0], (100, 1, None, 10_000));
-    assert_eq!(swaps[1].1, 3, "the event of the future passes both; only what scores is a swap");
-    assert_eq!(swaps.len(), 2);
-    assert_eq!(swaps[1].2.as_deref(), Some(A));
-    let champion = |offset: i64| if offset < swaps[1].0 { A } else { C };
+    // The event of the future (after n = 20, at 1,011,800) begins neither: the first events not
+    // before 12,000 and 13,500 do, at n = 25 (12,250) and n = 40 (13,600).
+    let expected = [(1, None, 10_000), (2, Some(A), 12_250), (3, Some(B), 13_600)];
+    let found: Vec<_> = swaps.iter().map(|s| (s.1, s.2.as_deref(), s.3)).collect();
+    assert_eq!(found, expected);
+    let champion = |offset: i64| if offset < swaps[1].0 { A } else if offset < swaps[2].0 { B } else { C };
     for line in &seen.predictions {
         let offset = line.rsplit_once("\"offset\":").unwrap().1.split_once('}').unwrap().0.parse().unwrap();
         assert!(line.contains(champion(offset)), "{line}");
@@ -452,18 +452,20 @@ fn markers_follow_slices_and_idleness() {
     let mut stage = started(&config, &[promotion(1, None, &[A])], None);
     let log: Vec<Event> = [10_000, 10_100, 11_300, 11_350].iter().map(|t| event(*t, "1", "null")).collect();
     let source = source();
-    let mut steps: Vec<(&str, RawBatch, Vec<(i64, bool)>)> = vec![
-        ("idle", raw(&log, 0, 0), vec![(codec::EARLIEST_MS, true)]),
-        ("idle", raw(&log, 0, 0), vec![]),
-        ("batch", raw(&log, 0, 1), vec![(codec::EARLIEST_MS, false), (9_800, false)]),
-        ("batch", raw(&log, 1, 2), vec![]),
-        ("batch", raw(&log, 2, 3), vec![(11_100, false)]),
-        ("idle", raw(&log, 0, 0), vec![(11_100, true)]),
-        ("batch", raw(&log, 3, 4), vec![(11_100, false)]),
+    // `None`: idle; else the events given.
+    let steps = [
+        (None, vec![(codec::EARLIEST_MS, true)]),
+        (None, vec![]),
+        (Some((0, 1)), vec![(codec::EARLIEST_MS, false), (9_800, false)]),
+        (Some((1, 2)), vec![]),
+        (Some((2, 3)), vec![(11_100, false)]),
+        (None, vec![(11_100, true)]),
+        (Some((3, 4)), vec![(11_100, false)]),
     ];
-    for (number, (kind, batch, expected)) in steps.drain(..).enumerate() {
+    for (number, (given, expected)) in steps.into_iter().enumerate() {
+        let batch = given.map(|(from, to)| raw(&log, from, to));
         let mut out = Outputs::default();
-        let input = if kind == "idle" { Input::Idle(&source) } else { Input::Batch(&batch) };
+        let input = batch.as_ref().map_or(Input::Idle(&source), Input::Batch);
         stage.step(input, &mut out).unwrap();
         let (mut tracked, mut journalled) = (vec![Vec::new(); 3], Vec::new());
         for record in out.records() {

@@ -164,7 +164,11 @@ impl Store {
             // Another build may write the same rows as other bytes: the rows decide.
             Err(Error::Conflict { path: taken }) => {
                 let found = self.rows(file).await?;
-                if parquet_file::same_rows(&path, &found, rows)? { Ok(()) } else { Err(Error::Conflict { path: taken }) }
+                if parquet_file::same_rows(&path, &found, rows)? {
+                    Ok(())
+                } else {
+                    Err(Error::Conflict { path: taken })
+                }
             }
             Err(error) => Err(error),
         }
@@ -194,7 +198,9 @@ impl Store {
         let files: Result<Vec<_>, _> = parquet
             .map(|object| {
                 let file = ArchiveFile::parse(pipeline, kind, &object.location);
-                file.ok_or_else(|| Error::content(&object.location, "name is not one of the archive's, expected FROM-TO or SHA256"))
+                file.ok_or_else(|| {
+                    Error::content(&object.location, "name is not one of the archive's, expected FROM-TO or SHA256")
+                })
             })
             .collect();
         let mut files = files?;

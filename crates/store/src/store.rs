@@ -28,11 +28,13 @@ impl Store {
         if url == "memory:///" {
             return Ok(Self { objects: Arc::new(InMemory::new()), root: None });
         }
-        let folder = url.strip_prefix("file://").filter(|path| is_plain(path)).ok_or_else(|| fault(url, EXPECTED_URL))?;
+        let folder =
+            url.strip_prefix("file://").filter(|path| is_plain(path)).ok_or_else(|| fault(url, EXPECTED_URL))?;
         std::fs::create_dir_all(folder).map_err(|e| fault(url, format!("a folder that can be made: {e}")))?;
         // The real path, so that addresses handed to others do not depend on links.
         let root = std::fs::canonicalize(folder).map_err(|e| fault(url, format!("a folder that can be read: {e}")))?;
-        let objects = LocalFileSystem::new_with_prefix(&root).map_err(|e| fault(url, format!("a usable folder: {e}")))?;
+        let objects =
+            LocalFileSystem::new_with_prefix(&root).map_err(|e| fault(url, format!("a usable folder: {e}")))?;
         Ok(Self { objects: Arc::new(objects), root: Some(Arc::from(root)) })
     }
 

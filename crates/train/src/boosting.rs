@@ -28,7 +28,14 @@ struct Parameters {
 
 impl Default for Parameters {
     fn default() -> Self {
-        Self { trees: 100, num_leaves: 31, learning_rate: 0.1, min_data_in_leaf: 20, feature_fraction: 1.0, lambda_l2: 0.0 }
+        Self {
+            trees: 100,
+            num_leaves: 31,
+            learning_rate: 0.1,
+            min_data_in_leaf: 20,
+            feature_fraction: 1.0,
+            lambda_l2: 0.0,
+        }
     }
 }
 
@@ -156,7 +163,11 @@ mod tests {
             let code = (z * 12.0).floor();
             c.push(if u > 0.95 { f32::NAN } else { code as f32 });
             let signal = x + 0.5 * f64::from(u8::from(code as i64 % 3 == 0)) + 0.4 * random.unit();
-            labels.push(if classes == 0 { signal } else { (signal / 1.9 * classes as f64).floor().min(classes as f64 - 1.0) });
+            labels.push(if classes == 0 {
+                signal
+            } else {
+                (signal / 1.9 * classes as f64).floor().min(classes as f64 - 1.0)
+            });
         }
         (FeatureMatrix::new(count, vec![a, b, c]).unwrap(), labels)
     }
@@ -169,16 +180,14 @@ mod tests {
 
     #[test]
     fn our_raw_scores_equal_those_of_the_library_bit_for_bit() {
-        let tasks = [
-            (Task::BinaryClassification, 2, 1),
-            (Task::MulticlassClassification, 3, 3),
-            (Task::Regression, 0, 1),
-        ];
+        let tasks =
+            [(Task::BinaryClassification, 2, 1), (Task::MulticlassClassification, 3, 3), (Task::Regression, 0, 1)];
         for (task, classes, outputs) in tasks {
             let (features, labels) = rows(3000, classes, 1);
             let described = described();
             let shape = Shape { task, classes };
-            let rows_in = Rows { features: &features, described: &described, labels: &labels, shape, threads: 2, seed: 3 };
+            let rows_in =
+                Rows { features: &features, described: &described, labels: &labels, shape, threads: 2, seed: 3 };
             let shared = shared_parameters(&rows_in);
             let as_f32: Vec<f32> = labels.iter().map(|&l| l as f32).collect();
             let dataset = Dataset::new(&features, &as_f32, &shared).unwrap();
@@ -187,7 +196,9 @@ mod tests {
             let model = models::lightgbm::parse(&booster.model_text().unwrap()).unwrap();
             let (mut unseen, _) = rows(1000, classes, 2);
             let mut columns = unseen.columns().to_vec();
-            for (row, value) in [(0, f32::INFINITY), (1, f32::NEG_INFINITY), (2, -0.0), (3, f32::MAX), (4, -3.0), (5, 1e9)] {
+            for (row, value) in
+                [(0, f32::INFINITY), (1, f32::NEG_INFINITY), (2, -0.0), (3, f32::MAX), (4, -3.0), (5, 1e9)]
+            {
                 for column in &mut columns {
                     column[row] = value;
                 }
@@ -208,7 +219,8 @@ mod tests {
         let described = described();
         let shape = Shape { task: Task::BinaryClassification, classes: 2 };
         let text = || {
-            let rows_in = Rows { features: &features, described: &described, labels: &labels, shape, threads: 2, seed: 3 };
+            let rows_in =
+                Rows { features: &features, described: &described, labels: &labels, shape, threads: 2, seed: 3 };
             let shared = shared_parameters(&rows_in);
             let as_f32: Vec<f32> = labels.iter().map(|&l| l as f32).collect();
             let dataset = Dataset::new(&features, &as_f32, &shared).unwrap();

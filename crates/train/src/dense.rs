@@ -1,7 +1,7 @@
 //! Prepared features as the arrays linfa takes.
 
-use crate::trainer::{Fit, Rows};
 use crate::Error;
+use crate::trainer::{Fit, Rows};
 use domain::FeatureMatrix;
 use models::{Linear, Link, Model};
 use ndarray::Array2;

@@ -83,7 +83,9 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::NotEnoughData { .. } | Self::Spec { .. } | Self::File { .. } | Self::Column { .. } => ErrorClass::User,
+            Self::NotEnoughData { .. } | Self::Spec { .. } | Self::File { .. } | Self::Column { .. } => {
+                ErrorClass::User
+            }
             Self::NoCandidate { .. } => ErrorClass::User,
             Self::Prepare(error) => error.class(),
             Self::Model(error) => error.class(),

@@ -1,1 +1,38 @@
-//! train
+//! Retraining: data set, candidates, search, folds, gate, bundle. The only crate that knows linfa,
+//! LightGBM and DataFusion's engine.
+//!
+//! It never scores live, never moves an alias and decides no promotion: it stores a bundle and
+//! reports what it found. Randomness comes from the spec's seed; wall time only ends a search early.
+//! Read in this order: [`spec`] (what a run is given), [`run`](mod@run) (a run from end to end),
+//! `data_set` (archive and labels joined), `folds`, `search` (candidates on folds), `trainer` and
+//! the families `boosting` (over `lightgbm`), `logistic`, `linear`; `evaluate` (losses and their
+//! errors), `gate`, `reference` (profile, importance, golden rows), [`seed`](mod@seed) and
+//! [`files`] (a user's files into the archive).
+
+mod boosting;
+mod data_set;
+mod dense;
+pub mod error;
+mod evaluate;
+pub mod files;
+mod folds;
+mod gate;
+mod lightgbm;
+mod linear;
+mod logistic;
+mod random;
+mod reference;
+pub mod run;
+mod search;
+pub mod seed;
+pub mod spec;
+mod trainer;
+
+pub use error::Error;
+pub use files::read_file;
+pub use run::run;
+pub use seed::{SeedSpec, Seeded, TimeUnit, seed};
+pub use spec::{Cause, Gates, Progress, Spec};
+
+#[cfg(test)]
+mod tests;

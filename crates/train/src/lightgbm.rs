@@ -30,7 +30,10 @@ fn text(call: &'static str, value: &str) -> Result<CString, Error> {
 }
 
 fn size(call: &'static str, value: usize) -> Result<i32, Error> {
-    i32::try_from(value).map_err(|_| Error::Trainer { family: call, detail: format!("{value} rows or columns, expected at most {}", i32::MAX) })
+    i32::try_from(value).map_err(|_| Error::Trainer {
+        family: call,
+        detail: format!("{value} rows or columns, expected at most {}", i32::MAX),
+    })
 }
 
 /// Column by column in one buffer, as the library reads it.
@@ -64,14 +67,28 @@ impl Dataset {
         // SAFETY: `data` holds rows × columns floats column by column (`flat`), as the arguments say,
         // and is read only during the call; the string is NUL-terminated; `handle` is written.
         let code = unsafe {
-            sys::LGBM_DatasetCreateFromMat(data.as_ptr().cast::<c_void>(), FLOAT32, rows, columns, 0,
-                parameters.as_ptr(), null_mut(), &raw mut handle)
+            sys::LGBM_DatasetCreateFromMat(
+                data.as_ptr().cast::<c_void>(),
+                FLOAT32,
+                rows,
+                columns,
+                0,
+                parameters.as_ptr(),
+                null_mut(),
+                &raw mut handle,
+            )
         };
         done(CALL, code)?;
         let dataset = Self { handle, columns: features.columns().len() };
         // SAFETY: the handle was just made; `labels` holds `rows` floats and is copied by the call.
         let code = unsafe {
-            sys::LGBM_DatasetSetField(dataset.handle, c"label".as_ptr(), labels.as_ptr().cast::<c_void>(), rows, FLOAT32)
+            sys::LGBM_DatasetSetField(
+                dataset.handle,
+                c"label".as_ptr(),
+                labels.as_ptr().cast::<c_void>(),
+                rows,
+                FLOAT32,
+            )
         };
         done("LGBM_DatasetSetField", code)?;
         Ok(dataset)
@@ -120,8 +137,15 @@ impl<'d> Booster<'d> {
             let room = i64::try_from(buffer.len()).unwrap_or(i64::MAX);
             // SAFETY: at most `room` bytes are written to the buffer, which has that many.
             let code = unsafe {
-                sys::LGBM_BoosterSaveModelToString(self.handle, 0, -1, GAIN, room, &raw mut needed,
-                    buffer.as_mut_ptr().cast::<c_char>())
+                sys::LGBM_BoosterSaveModelToString(
+                    self.handle,
+                    0,
+                    -1,
+                    GAIN,
+                    room,
+                    &raw mut needed,
+                    buffer.as_mut_ptr().cast::<c_char>(),
+                )
             };
             done(CALL, code)?;
             let needed = usize::try_from(needed).unwrap_or(0);
@@ -152,8 +176,20 @@ impl<'d> Booster<'d> {
         let mut written = 0_i64;
         // SAFETY: as in `Dataset::new`; rows × outputs numbers are written, for which there is room.
         let code = unsafe {
-            sys::LGBM_BoosterPredictForMat(self.handle, data.as_ptr().cast::<c_void>(), FLOAT32, rows, columns, 0, 1, 0,
-                -1, c"num_threads=1".as_ptr(), &raw mut written, out.as_mut_ptr())
+            sys::LGBM_BoosterPredictForMat(
+                self.handle,
+                data.as_ptr().cast::<c_void>(),
+                FLOAT32,
+                rows,
+                columns,
+                0,
+                1,
+                0,
+                -1,
+                c"num_threads=1".as_ptr(),
+                &raw mut written,
+                out.as_mut_ptr(),
+            )
         };
         done(CALL, code)?;
         Ok(out)

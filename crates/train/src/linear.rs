@@ -5,7 +5,9 @@ use crate::dense::{lowered, matrix};
 use crate::logistic::ROWS_MAX;
 use crate::random::Random;
 use crate::trainer::{Fit, Fitter, Rows, Trainer, parameters};
-use linfa::prelude::*;
+use linfa::DatasetBase;
+use linfa::traits::Fit as _;
+use linfa::traits::Fit as _;
 use models::Link;
 use ndarray::{Array1, Array2, ArrayView2};
 use prepare::Needs;
@@ -172,7 +174,8 @@ mod tests {
         let mut random = Random::new(3);
         let x: Vec<f32> = (0..500).map(|_| (random.unit() * 2.0 - 1.0) as f32).collect();
         let z: Vec<f32> = (0..500).map(|_| (random.unit() * 2.0 - 1.0) as f32).collect();
-        let labels: Vec<f64> = x.iter().zip(&z).map(|(x, z)| 100.0 + 30.0 * f64::from(*x) - 5.0 * f64::from(*z)).collect();
+        let labels: Vec<f64> =
+            x.iter().zip(&z).map(|(x, z)| 100.0 + 30.0 * f64::from(*x) - 5.0 * f64::from(*z)).collect();
         let features = FeatureMatrix::new(500, vec![x.clone(), z, x]).unwrap();
         let shape = Shape { task: Task::Regression, classes: 0 };
         for (family, tolerance) in [("linear_regression", 0.2), ("elastic_net", 1.5)] {

@@ -160,8 +160,9 @@ impl Spec {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let classes = self.classes.len();
         let (fits, expected) = match self.task {
-            Task::BinaryClassification => (classes == 2 && self.positive_class.as_ref() == self.classes.get(1),
-                "negative and positive class"),
+            Task::BinaryClassification => {
+                (classes == 2 && self.positive_class.as_ref() == self.classes.get(1), "negative and positive class")
+            }
             Task::MulticlassClassification => (classes >= 2, "at least 2 classes"),
             Task::Regression => (classes == 0, "none in regression"),
         };

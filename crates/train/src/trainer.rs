@@ -1,10 +1,10 @@
 //! What a family of models must be able to do.
 
+use crate::Error;
 use crate::boosting::GradientBoosting;
 use crate::linear::{ElasticNet, LinearRegression};
 use crate::logistic::LogisticRegression;
 use crate::random::Random;
-use crate::Error;
 use domain::{FeatureMatrix, Task};
 use measure::Shape;
 use models::Model;

@@ -10,8 +10,8 @@ pub(crate) fn run(args: &ConfigOnly) -> anyhow::Result<()> {
     for derive in &config.features.derive {
         expressions::Expression::compile(&derive.name, &derive.sql, &schema)?;
     }
-    formats::event_decoder(&config)?;
-    formats::label_decoder(&config)?;
+    codec::EventDecoder::new(formats::events(&config))?;
+    codec::LabelDecoder::new(formats::labels(&config))?;
     #[allow(clippy::print_stdout)]
     {
         println!("{}: sound", args.config.display());

@@ -34,8 +34,11 @@ async fn first(args: &Train) -> anyhow::Result<()> {
     let config = super::configuration(config)?;
     let until_ms = args.until.as_deref().map(super::time).transpose()?;
     let store = Store::open(&config.registry.url)?;
-    let seeded = train::seed(&store, &wiring::seed(&config, events, labels, until_ms)).await?;
-    let spec = wiring::first_spec(&config, until_ms.unwrap_or(seeded.until_ms));
+    let files = wiring::seed_spec(&config, until_ms)?;
+    let seeded = train::seed(&store, &config.pipeline.name, events, labels, &files).await.map_err(|e| failure(&e))?;
+    tracing::info!("{} events and {} labels kept as seed, {} rows left out", seeded.events, seeded.labels, seeded.skipped);
+    let after_last = seeded.last_event_ms.map_or(0, |last| last.saturating_add(config.windows.length.as_ms()));
+    let spec = wiring::first_spec(&config, until_ms.unwrap_or(after_last));
     let challenger = train(&spec, args.json).await?;
     let mut out = std::io::stdout().lock();
     for verdict in &challenger.verdicts {
@@ -58,9 +61,12 @@ async fn train(spec: &train::Spec, json: bool) -> anyhow::Result<Challenger> {
             tracing::info!("{step:?}");
         }
     };
-    train::run(spec, &mut progress).await.map_err(|error| {
-        let not_enough = matches!(error, train::Error::NotEnoughData { .. });
-        let code = if not_enough { code::NOT_ENOUGH_DATA } else { code::FAILED };
-        anyhow::Error::new(Exit { code, message: error.to_string() })
-    })
+    train::run(spec, &mut progress).await.map_err(|error| failure(&error))
+}
+
+/// Too little data has an exit code of its own.
+fn failure(error: &train::Error) -> anyhow::Error {
+    let not_enough = matches!(error, train::Error::NotEnoughData { .. });
+    let code = if not_enough { code::NOT_ENOUGH_DATA } else { code::FAILED };
+    anyhow::Error::new(Exit { code, message: error.to_string() })
 }

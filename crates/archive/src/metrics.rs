@@ -1,0 +1,10 @@
+//! Names of everything the stage counts. The daemon emits them after the commit.
+
+/// Files stored.
+pub const FILES: &str = "vigie.archive.files";
+/// Rows stored.
+pub const ROWS: &str = "vigie.archive.rows";
+/// Records skipped because they cannot be decoded.
+pub const SKIPPED: &str = "vigie.archive.skipped";
+/// Attempts the object store did not answer.
+pub const FAULTS: &str = "vigie.archive.faults";

@@ -1,0 +1,118 @@
+//! Journal records into slices, the clock and the state of decisions.
+
+use crate::error::Error;
+use crate::judge::Turn;
+use crate::state::{CellKey, Slice};
+use domain::Version;
+use measure::Cell;
+use profile::Counts;
+use records::journal::{Command, JoinPane, Journal, ScorePane};
+use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+
+/// A record of the journal as the judge reads it.
+pub(crate) type Record = Journal<Counts, Cell>;
+
+/// Most slices that are open at a time; rows of more are counted and left out.
+const SLICES_MAX: usize = 10_000;
+/// Most cells of a slice (segments × versions × promotions × phases); likewise.
+const CELLS_MAX: usize = 20_000;
+
+/// Versions that a record brings rows of.
+pub(crate) fn versions(record: &Record) -> BTreeSet<Version> {
+    match record {
+        Journal::ScorePane(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
+        Journal::JoinPane(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+impl Turn<'_> {
+    pub(crate) fn admit(&mut self, record: Record) -> Result<(), Error> {
+        match record {
+            Journal::ScorePane(pane) => self.admit_scored(pane),
+            Journal::JoinPane(pane) => self.admit_joined(pane),
+            Journal::ScoreMarker { marker, .. } => self.state.clock.score_marker(&marker, self.config),
+            Journal::JoinMarker(marker) => self.state.clock.join_marker(&marker, self.config),
+            Journal::ArchiveMarker { marker } => self.state.clock.archive_marker(&marker),
+            Journal::Acknowledged { source, promotion, fault } => self.acknowledged(source, promotion, fault)?,
+            Journal::RunReport(report) => self.report(report)?,
+            Journal::Command(command) => self.command(command)?,
+            // Schedules and deadlines will read these; statistics never do.
+            Journal::Tick { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn admit_scored(&mut self, pane: ScorePane<Counts>) {
+        for cell in pane.cells {
+            // Not even in the window: whether they come before or after its last record is chance.
+            self.out.count("vigie.judge.after_final", cell.after_final);
+            if cell.rows == 0 {
+                continue;
+            }
+            let Some(slice) = self.slice(cell.slice_start_ms) else {
+                self.out.count("vigie.judge.beyond_bounds", cell.rows);
+                continue;
+            };
+            let scored = slice.scored.entry(cell.version).or_default();
+            scored.rows = scored.rows.saturating_add(cell.rows);
+            scored.profile.merge(&cell.profile);
+        }
+    }
+
+    fn admit_joined(&mut self, pane: JoinPane<Cell>) {
+        let shape = self.config.shape;
+        for joined in pane.cells {
+            let rows = joined.cell.served.rows().unsigned_abs();
+            let slice = if joined.cell.shape() == shape { self.slice(joined.slice_start_ms) } else { None };
+            let Some(slice) = slice else {
+                self.out.count("vigie.judge.beyond_bounds", rows.max(1));
+                continue;
+            };
+            let key = CellKey {
+                phase: joined.phase,
+                segment: joined.segment,
+                promotion: joined.promotion,
+                version: joined.version,
+            };
+            let has_room = slice.cells.len() < CELLS_MAX;
+            match slice.cells.entry(key) {
+                Entry::Occupied(mut cell) => cell.get_mut().merge(&joined.cell),
+                Entry::Vacant(place) if has_room => {
+                    place.insert(joined.cell);
+                }
+                Entry::Vacant(_) => self.out.count("vigie.judge.beyond_bounds", rows.max(1)),
+            }
+        }
+    }
+
+    /// The slice that starts at a time, unless its window was written for good or there are too
+    /// many. One that comes after its turn was judged without it: its rows show in windows only.
+    fn slice(&mut self, start_ms: i64) -> Option<&mut Slice> {
+        let state = &mut *self.state;
+        let end_ms = self.config.slices.end(start_ms);
+        let is_slice = self.config.slices.start(start_ms) == start_ms;
+        if !is_slice || state.final_until_ms.is_some_and(|until| end_ms <= until) {
+            return None;
+        }
+        let is_late = state.judged_until_ms.is_some_and(|judged| end_ms <= judged);
+        let has_room = state.slices.len() < SLICES_MAX;
+        match state.slices.entry(start_ms) {
+            Entry::Occupied(slice) => Some(slice.into_mut()),
+            Entry::Vacant(place) => has_room.then(|| place.insert(Slice { shown_closed: is_late, ..Slice::default() })),
+        }
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), Error> {
+        if !self.state.is_new_command(&command.id) {
+            return Ok(());
+        }
+        let champion = self.state.reign.as_ref().map(|reign| &reign.champion.version);
+        if command.if_champion.as_ref().is_some_and(|expected| champion != Some(expected)) {
+            self.out.count("vigie.judge.commands_not_obeyed", 1);
+            return Ok(());
+        }
+        self.obey(command.action)
+    }
+}

@@ -1,0 +1,116 @@
+//! Windows: accuracy and drift of a slice, beside its baselines.
+
+use crate::drift;
+use crate::emit;
+use crate::error::Error;
+use crate::judge::Turn;
+use crate::state::Slice;
+use domain::Version;
+use measure::{Cell, Performance};
+use records::journal::Phase;
+use records::time::rfc3339;
+use records::window::{Clock, Drift, Estimate, Span, Window};
+use std::collections::BTreeMap;
+
+/// All rows, all versions.
+const ALL: &str = "*";
+
+/// When a window is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// All events are here; labels are not, and those that are would mislead.
+    Closed,
+    /// Labels up to `maturity` are here.
+    Mature,
+    /// Nothing will change it any more.
+    Final,
+}
+
+/// The span as records write it.
+pub(crate) fn span(start_ms: i64, end_ms: i64) -> Span {
+    Span { start: rfc3339(start_ms), end: rfc3339(end_ms) }
+}
+
+impl Turn<'_> {
+    /// Writes the windows of a slice: for all versions and each, for all rows and each segment.
+    pub(crate) fn write_windows(&mut self, start_ms: i64, slice: &Slice, moment: Moment) -> Result<(), Error> {
+        let slices = self.config.slices;
+        let window = span(start_ms, slices.end(start_ms));
+        let cells = self.cells_by_window(slice, moment);
+        let mut drift = self.drift_by_version(slice);
+        for ((segment, version), cell) in &cells {
+            let is_all_rows = segment == ALL;
+            let scored = slice.scored.iter().filter(|(v, _)| version == ALL || version == v.as_str());
+            let labelled = u64::try_from(cell.served.rows()).unwrap_or(0);
+            let record = Window {
+                window: window.clone(),
+                clock: Clock::EventTime,
+                segment: segment.clone(),
+                version: version.clone(),
+                r#final: moment == Moment::Final,
+                rows: if is_all_rows { scored.map(|(_, s)| s.rows).sum() } else { labelled },
+                labelled,
+                after_final: 0,
+                metrics: metrics(&cell.served),
+                baselines: self.baselines(slice, version, cell),
+                drift: if is_all_rows { drift.remove(version).unwrap_or_default() } else { BTreeMap::new() },
+            };
+            emit::window(self.out, &record, slices.length_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Sums by (segment, version), `*` among both. Every version with scored rows has a sum.
+    fn cells_by_window(&self, slice: &Slice, moment: Moment) -> BTreeMap<(String, String), Cell> {
+        let mut sums: BTreeMap<(String, String), Cell> = BTreeMap::new();
+        let shape = self.config.shape;
+        for version in [ALL].into_iter().chain(slice.scored.keys().map(Version::as_str)) {
+            sums.insert((ALL.to_owned(), version.to_owned()), Cell::empty(shape));
+        }
+        let counts = |phase| match moment {
+            Moment::Closed => false,
+            Moment::Mature => phase == Phase::Mature,
+            Moment::Final => true,
+        };
+        for (key, cell) in slice.cells.iter().filter(|(key, _)| counts(key.phase)) {
+            for version in [ALL, key.version.as_str()] {
+                let place = (key.segment.clone(), version.to_owned());
+                sums.entry(place).or_insert_with(|| Cell::empty(shape)).merge(cell);
+            }
+        }
+        sums
+    }
+
+    /// Drift against each version's own reference; that of all versions only where there is one.
+    fn drift_by_version(&self, slice: &Slice) -> BTreeMap<String, BTreeMap<String, Drift>> {
+        let mut by_version = BTreeMap::new();
+        for (version, scored) in &slice.scored {
+            let Some(known) = self.known.get(version) else { continue };
+            let columns = drift::compare(&known.reference, &scored.profile, self.config.drift_tolerance);
+            if slice.scored.len() == 1 {
+                by_version.insert(ALL.to_owned(), columns.clone());
+            }
+            by_version.insert(version.as_str().to_owned(), columns);
+        }
+        by_version
+    }
+
+    fn baselines(&self, slice: &Slice, version: &str, cell: &Cell) -> BTreeMap<String, BTreeMap<String, f64>> {
+        // Over all versions the newest one's training rates stand for the majority.
+        let newest = || slice.cells.keys().max_by_key(|key| (key.promotion, &key.version)).map(|key| &key.version);
+        let of = if version == ALL { newest().cloned() } else { Some(Version::new(version)) };
+        let known = of.and_then(|version| self.known.get(&version));
+        let majority = known.map(|known| measure::majority(&cell.served, &known.class_rates)).unwrap_or_default();
+        let all = [("majority", majority), ("last_label", values(&cell.last_label)), ("frozen", values(&cell.frozen))];
+        all.into_iter().filter(|(_, values)| !values.is_empty()).map(|(name, v)| (name.to_owned(), v)).collect()
+    }
+}
+
+fn metrics(performance: &Performance) -> BTreeMap<String, Estimate> {
+    let finite = performance.metrics().into_iter().filter(|(_, estimate)| estimate.value.is_finite());
+    finite.map(|(name, e)| (name, Estimate { value: e.value, low: e.low, high: e.high })).collect()
+}
+
+fn values(performance: &Performance) -> BTreeMap<String, f64> {
+    metrics(performance).into_iter().map(|(name, estimate)| (name, estimate.value)).collect()
+}

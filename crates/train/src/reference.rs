@@ -1,0 +1,130 @@
+//! What a bundle carries beside its model: profile, importance, golden rows.
+
+use crate::data_set::{DataSet, take_rows};
+use crate::trainer::Fit;
+use crate::{Error, Spec};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+    new_null_array,
+};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Schema};
+use domain::{FieldType, Task};
+use prepare::Feature;
+use profile::{Counts, Layout, Reference};
+use std::sync::Arc;
+
+/// Bins of a numeric column.
+const BINS: usize = 128;
+/// Golden rows taken from the training rows; the synthetic ones come on top.
+const GOLDEN_ROWS: usize = 64;
+
+/// The prediction column as `score` profiles it: P(positive), the number, or the likeliest class.
+fn predictions(spec: &Spec, scores: &[f64], rows: usize) -> ArrayRef {
+    if spec.task != Task::MulticlassClassification {
+        return Arc::new(Float64Array::from_iter_values(scores.iter().copied().cycle().take(rows)));
+    }
+    let top = |row: &[f64]| {
+        let mut best = (0, f64::NEG_INFINITY);
+        for (class, &probability) in row.iter().enumerate() {
+            if probability > best.1 {
+                best = (class, probability);
+            }
+        }
+        best.0
+    };
+    let names: Vec<Option<&str>> = scores
+        .chunks_exact(spec.classes.len().max(1))
+        .map(|row| spec.classes.get(top(row)).map(String::as_str))
+        .collect();
+    Arc::new(names.iter().copied().cycle().take(rows).collect::<StringArray>())
+}
+
+/// Profile of all training rows. A profile holds no joint counts, so the out-of-fold predictions
+/// of the newest fold stand for all rows: they are repeated to the same number.
+pub(crate) fn profile(spec: &Spec, data: &DataSet, scores: &[f64], importance: Vec<f64>) -> Result<Reference, Error> {
+    let predicted = predictions(spec, scores, data.len());
+    let schema = data.rows.schema();
+    let mut fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields.push(Field::new("prediction", predicted.data_type().clone(), true));
+    let mut columns = data.rows.columns().to_vec();
+    columns.push(predicted);
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+    let layout = Layout::from_rows(&rows, BINS)?;
+    let mut counts = Counts::default();
+    let selection: Vec<u32> = (0..u32::try_from(rows.num_rows()).unwrap_or(u32::MAX)).collect();
+    layout.observe(&rows, &selection, &mut counts)?;
+    Ok(Reference { layout, counts, importance })
+}
+
+/// Share of each declared column (and of `prediction`: none) in the model's importance. What a
+/// derived column is worth belongs to no raw column and is left out.
+pub(crate) fn importance(spec: &Spec, fit: &Fit, features: &[Feature]) -> Vec<f64> {
+    let mut shares: Vec<f64> = vec![0.0; spec.schema.fields.len() + 1];
+    for (feature, worth) in features.iter().zip(&fit.importance) {
+        let place = spec.schema.fields.iter().position(|f| f.name == feature.source);
+        if let Some(share) = place.and_then(|p| shares.get_mut(p))
+            && worth.is_finite()
+        {
+            *share += worth.max(0.0);
+        }
+    }
+    let total: f64 = shares.iter().sum();
+    if total > 0.0 {
+        for share in &mut shares {
+            *share /= total;
+        }
+    }
+    shares
+}
+
+/// Raw rows that a loader replays: spread over the training rows, then missing values, unseen
+/// categories and extremes.
+pub(crate) fn golden(spec: &Spec, data: &DataSet) -> Result<RecordBatch, Error> {
+    let rows = data.len();
+    let count = GOLDEN_ROWS.min(rows);
+    let spread: Vec<u32> = (0..count).filter_map(|i| u32::try_from(i * rows / count.max(1)).ok()).collect();
+    let taken = take_rows(&data.rows, &spread)?;
+    let schema = spec.schema.arrow();
+    let columns: Vec<ArrayRef> = spec.schema.fields.iter().map(|field| synthetic(field.field_type)).collect();
+    let made = RecordBatch::try_new(Arc::clone(&schema), columns)?;
+    let mut batches = vec![taken, made];
+    // Few training rows are filled up with empty ones, since a bundle wants 64.
+    if count < GOLDEN_ROWS {
+        let empty = schema.fields().iter().map(|f| new_null_array(f.data_type(), GOLDEN_ROWS - count)).collect();
+        batches.push(RecordBatch::try_new(Arc::clone(&schema), empty)?);
+    }
+    Ok(concat_batches(&schema, &batches)?)
+}
+
+/// Six values of a type: missing, extremes, and what training cannot have seen.
+fn synthetic(kind: FieldType) -> ArrayRef {
+    match kind {
+        FieldType::Category => Arc::new(StringArray::from(vec![
+            None,
+            Some(""),
+            Some("a category no training row has"),
+            Some("\u{0}\u{1F6E9}"),
+            Some("NaN"),
+            Some("other"),
+        ])),
+        FieldType::Float => Arc::new(Float64Array::from(vec![
+            None,
+            Some(0.0),
+            Some(-0.0),
+            Some(f64::MAX),
+            Some(f64::MIN),
+            Some(f64::NAN),
+        ])),
+        FieldType::Integer => {
+            Arc::new(Int64Array::from(vec![None, Some(0), Some(-1), Some(i64::MAX), Some(i64::MIN), Some(1)]))
+        }
+        FieldType::Boolean => {
+            Arc::new(BooleanArray::from(vec![None, Some(false), Some(true), Some(true), Some(false), None]))
+        }
+        FieldType::Timestamp => {
+            let times = vec![None, Some(0), Some(-1), Some(4_102_444_800_000), Some(-2_208_988_800_000), Some(1)];
+            Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC"))
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Candidates and their losses on the folds.
+
+use crate::data_set::{DataSet, take_rows};
+use crate::evaluate::{Losses, losses, mean};
+use crate::folds::Fold;
+use crate::random::Random;
+use crate::trainer::{Fit, Rows, Trainer, trainer};
+use crate::{Error, Progress, Spec};
+use bundle::Bundle;
+use domain::FeatureMatrix;
+use prepare::Preprocessor;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// A configuration worth trying.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) family: usize,
+    pub(crate) parameters: Value,
+    /// `defaults`, `champion` or `trial`.
+    pub(crate) origin: &'static str,
+}
+
+/// The chosen candidate and what it did on the newest fold.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) candidate: Candidate,
+    /// Its scores on the newest fold, row-major, by a model that has not seen it.
+    pub(crate) scores: Vec<f64>,
+    pub(crate) losses: Losses,
+    /// Every trial with its numbers.
+    pub(crate) log: Vec<Value>,
+}
+
+pub(crate) struct Families(Vec<Box<dyn Trainer>>);
+
+impl Families {
+    pub(crate) fn of(spec: &Spec) -> Result<Self, Error> {
+        spec.families.iter().map(|name| trainer(name, spec.task)).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(crate) fn get(&self, candidate: &Candidate) -> Option<&dyn Trainer> {
+        self.0.get(candidate.family).map(AsRef::as_ref)
+    }
+
+    /// Each family's defaults, the champion's own parameters, then random trials, taken in turn
+    /// from the families that have something to search.
+    fn candidates(&self, spec: &Spec, champion: Option<&Bundle>) -> Vec<Candidate> {
+        let mut out: Vec<Candidate> = Vec::new();
+        let mut push = |candidate: Candidate| {
+            let known = out.iter().any(|c| c.family == candidate.family && c.parameters == candidate.parameters);
+            if !known {
+                out.push(candidate);
+            }
+        };
+        for (family, trainer) in self.0.iter().enumerate() {
+            push(Candidate { family, parameters: trainer.defaults(), origin: "defaults" });
+        }
+        if let Some(bundle) = champion
+            && let Some(family) = self.0.iter().position(|t| t.family() == bundle.manifest.family)
+        {
+            push(Candidate { family, parameters: bundle.manifest.parameters.clone(), origin: "champion" });
+        }
+        let mut random = Random::new(spec.seed);
+        let mut drawn = 0;
+        let searchable: Vec<usize> = (0..self.0.len())
+            .filter(|&f| self.0.get(f).is_some_and(|t| t.sample(&mut Random::new(0)).is_some()))
+            .collect();
+        for family in searchable.iter().copied().cycle() {
+            if drawn >= spec.trials {
+                break;
+            }
+            drawn += 1;
+            if let Some(parameters) = self.0.get(family).and_then(|t| t.sample(&mut random)) {
+                push(Candidate { family, parameters, origin: "trial" });
+            }
+        }
+        out
+    }
+}
+
+/// Rows prepared for a family: the preprocessor is fitted on training rows alone.
+pub(crate) struct Prepared {
+    pub(crate) preprocessor: Preprocessor,
+    features: FeatureMatrix,
+    labels: Vec<f64>,
+}
+
+impl Prepared {
+    /// Fits the recipe on the given rows (the newest of them where the family has a bound).
+    pub(crate) fn new(spec: &Spec, data: &DataSet, rows: &[u32], family: &dyn Trainer) -> Result<Self, Error> {
+        let first = family.rows_max().map_or(0, |most| rows.len().saturating_sub(most));
+        let rows = rows.get(first..).unwrap_or_default();
+        let raw = data.take(rows)?;
+        let preprocessor = prepare::fit(&spec.recipe, family.family(), family.needs(), &spec.schema, &raw)?;
+        let features = preprocessor.apply(&raw)?;
+        let labels = rows.iter().filter_map(|&row| data.labels.get(row as usize).copied()).collect();
+        Ok(Self { preprocessor, features, labels })
+    }
+
+    /// What the trainers take.
+    pub(crate) fn rows(&self, spec: &Spec) -> Rows<'_> {
+        Rows {
+            features: &self.features,
+            described: self.preprocessor.features(),
+            labels: &self.labels,
+            shape: spec.shape(),
+            threads: spec.threads,
+            seed: spec.seed,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.labels.len()
+    }
+}
+
+/// The result of a candidate on a fold.
+type Tried = (Vec<f64>, Losses);
+
+struct Search<'a> {
+    spec: &'a Spec,
+    data: &'a DataSet,
+    families: &'a Families,
+    candidates: Vec<Candidate>,
+    scale: f64,
+    deadline: Option<Instant>,
+    failure: Option<Error>,
+}
+
+impl Search<'_> {
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Tries every candidate on a fold; random trials stop at the deadline, the others never do.
+    fn fold(&mut self, fold: &Fold, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Option<Tried>>, Error> {
+        let mut out: Vec<Option<Tried>> = self.candidates.iter().map(|_| None).collect();
+        let length = fold.test.len();
+        let test = take_rows(
+            &self.data.rows.slice(fold.test.start, length),
+            &(0..u32::try_from(length).unwrap_or(0)).collect::<Vec<_>>(),
+        )?;
+        let labels = self.data.labels.get(fold.test.clone()).unwrap_or_default();
+        let (mut trial, mut best) = (0, None::<f64>);
+        for family in 0..self.families.0.len() {
+            let Some(trainer) = self.families.0.get(family) else { continue };
+            let prepared = Prepared::new(self.spec, self.data, &fold.training, trainer.as_ref())?;
+            let features = prepared.preprocessor.apply(&test)?;
+            let mut fitter = trainer.open(prepared.rows(self.spec))?;
+            for place in 0..self.candidates.len() {
+                let Some(candidate) = self.candidates.get(place).filter(|c| c.family == family) else { continue };
+                if candidate.origin == "trial" && self.is_late() {
+                    continue;
+                }
+                let fitted = fitter.fit(&candidate.parameters);
+                if let Some(tried) = self.judge(fitted, &features, labels)? {
+                    let loss = mean(&tried.1.rank);
+                    best = Some(best.map_or(loss, |b| b.min(loss)));
+                    if let Some(slot) = out.get_mut(place) {
+                        *slot = Some(tried);
+                    }
+                }
+                trial += 1;
+                progress(Progress { trial, best, ..Progress::new("trial", prepared.len()) });
+            }
+        }
+        Ok(out)
+    }
+
+    /// A candidate that cannot be fitted is out, not the run.
+    fn judge(
+        &mut self,
+        fitted: Result<Fit, Error>,
+        features: &FeatureMatrix,
+        labels: &[f64],
+    ) -> Result<Option<Tried>, Error> {
+        let fit = match fitted {
+            Ok(fit) => fit,
+            Err(error) => {
+                self.failure = Some(error);
+                return Ok(None);
+            }
+        };
+        let mut scores = Vec::new();
+        fit.model.predict(features, &mut scores)?;
+        let losses = losses(self.spec.shape(), &scores, labels, self.scale);
+        Ok(mean(&losses.rank).is_finite().then_some((scores, losses)))
+    }
+
+    fn record(&self, place: usize, folds: &[Vec<Option<Tried>>]) -> Value {
+        let candidate = self.candidates.get(place);
+        let means: Vec<Option<f64>> =
+            folds.iter().map(|fold| fold.get(place).and_then(Option::as_ref).map(|t| mean(&t.1.rank))).collect();
+        json!({
+            "family": candidate.and_then(|c| self.families.get(c)).map(Trainer::family),
+            "origin": candidate.map(|c| c.origin),
+            "parameters": candidate.map(|c| &c.parameters),
+            "mean_loss": means,
+        })
+    }
+}
+
+/// Tries all candidates on all folds (newest first) and chooses the least mean loss; of equal ones
+/// the first, so that a random trial must beat the defaults.
+pub(crate) fn search(
+    spec: &Spec,
+    data: &DataSet,
+    folds: &[Fold],
+    (families, champion): (&Families, Option<&Bundle>),
+    scale: f64,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Chosen, Error> {
+    let deadline = spec.time_limit_ms.map(|limit| Instant::now() + Duration::from_millis(limit));
+    let candidates = families.candidates(spec, champion);
+    let mut search = Search { spec, data, families, candidates, scale, deadline, failure: None };
+    let mut results = Vec::new();
+    for fold in folds {
+        progress(Progress::new("fold", fold.training.len()));
+        results.push(search.fold(fold, progress)?);
+    }
+    let mut best: Option<(f64, usize)> = None;
+    for place in 0..search.candidates.len() {
+        let tried: Option<Vec<f64>> =
+            results.iter().map(|fold| fold.get(place)?.as_ref().map(|t| mean(&t.1.rank))).collect();
+        if let Some(loss) = tried.map(|means| mean(&means))
+            && best.is_none_or(|(least, _)| loss < least)
+        {
+            best = Some((loss, place));
+        }
+    }
+    let log = (0..search.candidates.len()).map(|place| search.record(place, &results)).collect();
+    let chosen = best.and_then(|(_, place)| {
+        let (scores, losses) = results.first_mut()?.get_mut(place)?.take()?;
+        Some(Chosen { candidate: search.candidates.get(place)?.clone(), scores, losses, log })
+    });
+    let failure = search.failure;
+    chosen
+        .ok_or_else(|| Error::NoCandidate { detail: failure.map_or_else(|| "no family".to_owned(), |e| e.to_string()) })
+}

@@ -1,0 +1,314 @@
+//! Runs on made-up data, from files to a stored bundle.
+
+use crate::random::Random;
+use crate::run::run_in;
+use crate::seed::{SeedSpec, TimeUnit, seed};
+use crate::spec::{Cause, Gates, Spec};
+use crate::{Error, data_set};
+use arrow::array::{Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::datatypes::{DataType, Field as ArrowField, Schema};
+use domain::{EventSchema, Field, FieldType, Task};
+use prepare::Recipe;
+use records::control::Trigger;
+use std::fmt::Write;
+use std::sync::Arc;
+use store::{ArchiveFile, Store, StreamKind};
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+/// Events per day.
+const DAILY: i64 = 48;
+
+fn schema() -> EventSchema {
+    let field = |name: &str, field_type| Field { name: name.to_owned(), field_type, required: false };
+    EventSchema { fields: vec![field("amount", FieldType::Float), field("shop", FieldType::Category)] }
+}
+
+fn spec(task: Task, families: &[&str], cut_off_ms: i64) -> Spec {
+    let classes: &[&str] = match task {
+        Task::BinaryClassification => &["no", "yes"],
+        Task::MulticlassClassification => &["no", "maybe", "yes"],
+        Task::Regression => &[],
+    };
+    let classes: Vec<String> = classes.iter().map(|c| (*c).to_owned()).collect();
+    Spec {
+        pipeline: "p".to_owned(),
+        store: "memory:///".to_owned(),
+        schema: schema(),
+        task,
+        positive_class: (task == Task::BinaryClassification).then(|| "yes".to_owned()),
+        classes,
+        recipe: Recipe::default(),
+        families: families.iter().map(|f| (*f).to_owned()).collect(),
+        trials: 0,
+        threads: 1,
+        seed: 1,
+        time_limit_ms: None,
+        cut_off_ms,
+        maturity_ms: 2 * HOUR,
+        slice_ms: DAY,
+        horizon_ms: DAY,
+        cause: Cause::First,
+        champion: None,
+        first_rows: None,
+        change_ms: None,
+        rows_since_change: None,
+        segments: vec!["shop".to_owned()],
+        gates: Gates { segment_rows: 20, ..Gates::default() },
+    }
+}
+
+/// Both files as CSV: `days` of events, labels an hour later. From `change` on large amounts mean
+/// the opposite.
+fn files(folder: &std::path::Path, days: i64, task: Task, change: i64) -> (std::path::PathBuf, std::path::PathBuf) {
+    let mut random = Random::new(5);
+    let (mut events, mut labels) = ("id,time,amount,shop\n".to_owned(), "id,known,value\n".to_owned());
+    for i in 0..days * DAILY {
+        let time = i * DAY / DAILY;
+        let (amount, noise) = (random.unit() * 10.0, random.unit());
+        let shop = ["north", "south", "west"][(random.unit() * 3.0) as usize];
+        let score =
+            if time < change { amount } else { 10.0 - amount } + if shop == "west" { 2.0 } else { 0.0 } + 3.0 * noise;
+        let amount = if i % 17 == 0 { String::new() } else { format!("{amount:.4}") };
+        let value = match task {
+            Task::BinaryClassification => if score > 8.0 { "yes" } else { "no" }.to_owned(),
+            Task::MulticlassClassification => if score > 9.5 {
+                "yes"
+            } else if score > 6.0 {
+                "maybe"
+            } else {
+                "no"
+            }
+            .to_owned(),
+            Task::Regression => format!("{score:.4}"),
+        };
+        writeln!(events, "e{i},{time},{amount},{shop}").unwrap();
+        writeln!(labels, "e{i},{},{value}", time + HOUR).unwrap();
+    }
+    let paths = (folder.join("events.csv"), folder.join("labels.csv"));
+    std::fs::write(&paths.0, events).unwrap();
+    std::fs::write(&paths.1, labels).unwrap();
+    paths
+}
+
+fn seed_spec(spec: &Spec, until_ms: Option<i64>) -> SeedSpec {
+    SeedSpec {
+        schema: spec.schema.clone(),
+        event_id: "id".to_owned(),
+        event_time: "time".to_owned(),
+        event_time_unit: TimeUnit::Millisecond,
+        label_id: "id".to_owned(),
+        label_time: "known".to_owned(),
+        label_time_unit: TimeUnit::Millisecond,
+        label_value: "value".to_owned(),
+        task: spec.task,
+        classes: spec.classes.clone(),
+        until_ms,
+    }
+}
+
+async fn seeded(days: i64, task: Task, change: i64, spec: &Spec) -> Store {
+    let folder = tempfile::tempdir().unwrap();
+    let (events, labels) = files(folder.path(), days, task, change);
+    let store = Store::open("memory:///").unwrap();
+    let until = Some(days * DAY);
+    let found = seed(&store, "p", &events, &labels, &seed_spec(spec, until)).await.unwrap();
+    assert_eq!((found.events, found.labels, found.skipped), ((days * DAILY) as u64, (days * DAILY) as u64, 0));
+    store
+}
+
+#[tokio::test]
+async fn a_first_training_stores_a_bundle_that_beats_the_baseline_in_every_task() {
+    let cases: [(Task, &[&str]); 3] = [
+        (Task::BinaryClassification, &["logistic_regression", "gradient_boosting"]),
+        (Task::MulticlassClassification, &["logistic_regression", "gradient_boosting"]),
+        (Task::Regression, &["linear_regression", "elastic_net", "gradient_boosting"]),
+    ];
+    for (task, families) in cases {
+        let mut spec = spec(task, families, 40 * DAY);
+        spec.trials = 2;
+        let store = seeded(40, task, i64::MAX, &spec).await;
+        let mut phases = Vec::new();
+        let challenger = run_in(&store, &spec, &mut |p| phases.push(p.phase)).await.unwrap();
+        assert!(challenger.passed, "{task:?}: {:?}", challenger.verdicts);
+        assert!(
+            challenger.reference.mean < 0.8 * challenger.reference.prior_mean,
+            "{task:?}: {:?}",
+            challenger.reference
+        );
+        assert!(phases.first().is_some_and(|p| p == "data_set") && phases.last().is_some_and(|p| p == "stored"));
+        let bundle = store.bundle(&challenger.version).await.unwrap();
+        assert_eq!((bundle.manifest.rows, bundle.manifest.first_rows), (1920, 1920));
+        assert_eq!((bundle.manifest.trained_until_ms, bundle.manifest.search.len()), (40 * DAY, families.len() + 2));
+        let worth: f64 = bundle.reference.importance.iter().sum();
+        assert!((worth - 1.0).abs() < 1e-9 && bundle.reference.counts.rows() == 1920);
+    }
+}
+
+#[tokio::test]
+async fn the_same_spec_gives_the_same_version() {
+    let mut spec = spec(Task::BinaryClassification, &["logistic_regression", "gradient_boosting"], 40 * DAY);
+    spec.trials = 1;
+    let mut versions = Vec::new();
+    for _ in 0..2 {
+        let store = seeded(40, spec.task, i64::MAX, &spec).await;
+        versions.push(run_in(&store, &spec, &mut |_| {}).await.unwrap().version);
+    }
+    assert_eq!(versions[0], versions[1]);
+}
+
+#[tokio::test]
+async fn the_gate_refuses_a_retraining_that_gains_nothing_and_passes_one_after_a_change() {
+    let first = spec(Task::BinaryClassification, &["gradient_boosting"], 60 * DAY);
+    for (change, cause, passes) in [
+        (i64::MAX, Trigger::NewLabels, false),
+        (i64::MAX, Trigger::Harm, true),
+        (62 * DAY, Trigger::Harm, true),
+        (62 * DAY, Trigger::NewLabels, true),
+    ] {
+        let store = seeded(100, first.task, change, &first).await;
+        let champion = run_in(&store, &first, &mut |_| {}).await.unwrap();
+        let mut again = first.clone();
+        again.cut_off_ms = 100 * DAY;
+        again.cause = Cause::Trigger(cause);
+        again.champion = Some(champion.version.clone());
+        again.first_rows = Some(champion.rows);
+        again.change_ms = (change < i64::MAX).then_some(change);
+        let challenger = run_in(&store, &again, &mut |_| {}).await.unwrap();
+        assert_eq!(challenger.passed, passes, "{change} {cause:?}: {:#?}", challenger.verdicts);
+        let bundle = store.bundle(&challenger.version).await.unwrap();
+        assert_eq!(bundle.manifest.parent, Some(champion.version));
+    }
+}
+
+#[tokio::test]
+async fn rows_the_champion_has_seen_do_not_judge_it() {
+    let first = spec(Task::BinaryClassification, &["gradient_boosting"], 60 * DAY);
+    let store = seeded(60, first.task, i64::MAX, &first).await;
+    let champion = run_in(&store, &first, &mut |_| {}).await.unwrap();
+    let mut again = first.clone();
+    again.cause = Cause::Trigger(Trigger::Command);
+    again.champion = Some(champion.version);
+    let error = run_in(&store, &again, &mut |_| {}).await.unwrap_err();
+    assert!(matches!(error, Error::NotEnoughData { found: 0, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn too_few_rows_are_said_with_their_number() {
+    let spec = spec(Task::BinaryClassification, &["gradient_boosting"], DAY);
+    let store = seeded(1, spec.task, i64::MAX, &spec).await;
+    let error = run_in(&store, &spec, &mut |_| {}).await.unwrap_err();
+    assert_eq!(error.to_string(), "not enough data: 48 mature labelled rows, expected at least 90");
+}
+
+fn coordinates(offsets: &[Option<i64>]) -> Vec<(&'static str, Arc<dyn Array>)> {
+    let topics: StringArray = offsets.iter().map(|o| o.map(|_| "t")).collect();
+    let partitions: Int32Array = offsets.iter().map(|o| o.map(|_| 0)).collect();
+    let offsets: Int64Array = offsets.iter().copied().collect();
+    vec![("_topic", Arc::new(topics)), ("_partition", Arc::new(partitions)), ("_offset", Arc::new(offsets))]
+}
+
+fn batch(columns: Vec<(&str, Arc<dyn Array>)>) -> RecordBatch {
+    let fields: Vec<ArrowField> =
+        columns.iter().map(|(name, c)| ArrowField::new(*name, c.data_type().clone(), true)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, c)| c).collect()).unwrap()
+}
+
+/// (offset, id, time, amount)
+fn event_batch(rows: &[(Option<i64>, &str, i64, f64)]) -> RecordBatch {
+    let mut columns = coordinates(&rows.iter().map(|r| r.0).collect::<Vec<_>>());
+    columns.push(("_id", Arc::new(rows.iter().map(|r| Some(r.1)).collect::<StringArray>())));
+    let times = TimestampMillisecondArray::from_iter_values(rows.iter().map(|r| r.2)).with_timezone("UTC");
+    columns.push(("_time", Arc::new(times)));
+    columns.push(("amount", Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.3)))));
+    batch(columns)
+}
+
+/// (offset, id, label time, value)
+fn label_batch(rows: &[(Option<i64>, &str, i64, f64)]) -> RecordBatch {
+    let mut columns = coordinates(&rows.iter().map(|r| r.0).collect::<Vec<_>>());
+    columns.push(("_id", Arc::new(rows.iter().map(|r| Some(r.1)).collect::<StringArray>())));
+    let times = TimestampMillisecondArray::from_iter_values(rows.iter().map(|r| r.2)).with_timezone("UTC");
+    columns.push(("_label_time", Arc::new(times)));
+    columns.push(("_value", Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.3)))));
+    batch(columns)
+}
+
+#[tokio::test]
+async fn each_event_counts_once_with_the_label_in_force_at_the_cut_off() {
+    let mut spec = spec(Task::Regression, &["elastic_net"], DAY + HOUR);
+    spec.horizon_ms = 6 * HOUR;
+    let events = [
+        (None, "seed", 0, 1.0),
+        (Some(7), "seed", 0, 9.0),
+        (Some(3), "twice", 2 * HOUR, 9.0),
+        (Some(2), "twice", HOUR, 2.0),
+        (Some(8), "beyond the horizon", 3 * HOUR, 9.0),
+        (Some(9), "never labelled", 3 * HOUR, 9.0),
+        (Some(10), "label after maturity", DAY - HOUR, 9.0),
+        (Some(11), "in an open slice", DAY, 9.0),
+        (Some(12), "b", 4 * HOUR, 4.0),
+        (Some(13), "a", 4 * HOUR, 3.0),
+    ];
+    let labels = [
+        (Some(0), "seed", HOUR, 10.0),
+        (Some(1), "twice", 4 * HOUR, 20.0),
+        (Some(2), "twice", 3 * HOUR, 99.0),
+        (Some(3), "twice", 4 * HOUR, 21.0),
+        (Some(4), "beyond the horizon", 9 * HOUR + 1, 99.0),
+        (Some(5), "label after maturity", DAY + 3 * HOUR, 99.0),
+        (Some(6), "in an open slice", DAY, 99.0),
+        (Some(7), "a", 10 * HOUR, 30.0),
+        (Some(8), "a", 10 * HOUR + 1, 99.0),
+        (Some(9), "b", 5 * HOUR, 40.0),
+        (Some(10), "unknown", 5 * HOUR, 99.0),
+    ];
+    let expected = [(0, 1.0, 10.0), (HOUR, 2.0, 21.0), (4 * HOUR, 3.0, 30.0), (4 * HOUR, 4.0, 40.0)];
+    for cut in [1, 3, 100] {
+        let store = Store::open("memory:///").unwrap();
+        let source = domain::SourcePartition::new("t", 0);
+        for (place, rows) in events.chunks(cut).enumerate() {
+            let file = ArchiveFile::range("p", StreamKind::Events, &source, place as i64, place as i64 + 1);
+            store.put_rows(&file, &event_batch(rows)).await.unwrap();
+        }
+        for (place, rows) in labels.chunks(cut).enumerate() {
+            let file = ArchiveFile::range("p", StreamKind::Labels, &source, place as i64, place as i64 + 1);
+            store.put_rows(&file, &label_batch(rows)).await.unwrap();
+        }
+        let data = data_set::load(&store, &spec).await.unwrap();
+        let amounts = data.rows.column_by_name("amount").unwrap().clone();
+        let amounts = amounts.as_any().downcast_ref::<Float64Array>().unwrap();
+        let found: Vec<(i64, f64, f64)> =
+            (0..data.len()).map(|i| (data.times_ms[i], amounts.value(i), data.labels[i])).collect();
+        assert_eq!(found, expected, "cut {cut}");
+        assert_eq!(data.rows.column_by_name("shop").unwrap().data_type(), &DataType::Utf8);
+    }
+}
+
+#[tokio::test]
+async fn a_seed_takes_json_lines_and_other_types_and_stops_at_until() {
+    let folder = tempfile::tempdir().unwrap();
+    let (events, labels) = (folder.path().join("e.jsonl"), folder.path().join("l.jsonl"));
+    let event = |id: i64, time: &str, amount: &str| {
+        format!("{{\"id\":{id},\"time\":\"{time}\",\"amount\":{amount},\"shop\":7}}\n")
+    };
+    let text = event(1, "1970-01-01T00:00:00Z", "1")
+        + &event(2, "1970-01-01T05:00:00Z", "null")
+        + &event(3, "1970-01-02T00:00:00Z", "3");
+    std::fs::write(&events, text).unwrap();
+    let label =
+        |id: i64, value: &str| format!("{{\"id\":{id},\"known\":\"1970-01-03T00:00:00.5Z\",\"value\":{value}}}\n");
+    std::fs::write(&labels, label(1, "1") + &label(2, "0") + &label(2, "5") + &label(3, "1")).unwrap();
+    let mut spec = seed_spec(&spec(Task::BinaryClassification, &["gradient_boosting"], DAY), Some(DAY));
+    spec.classes = vec!["0".to_owned(), "1".to_owned()];
+    let store = Store::open("memory:///").unwrap();
+    for _ in 0..2 {
+        let found = seed(&store, "p", &events, &labels, &spec).await.unwrap();
+        assert_eq!((found.events, found.labels, found.skipped, found.last_event_ms), (2, 2, 1, Some(5 * HOUR)));
+    }
+    let files = store.seeds("p", StreamKind::Labels).await.unwrap();
+    assert_eq!(files.len(), 1, "the same call twice changes nothing");
+    let rows = store.rows(&files[0]).await.unwrap();
+    let values = rows[0].column_by_name("_value").unwrap().clone();
+    assert_eq!(values.as_any().downcast_ref::<Float64Array>().unwrap().values().to_vec(), [1.0, 0.0]);
+}

@@ -1,0 +1,116 @@
+//! The whole loop without a broker: the real stages score, intake, join and judge over logs in
+//! memory, driven as the runner in `kafka` drives them, under seeded random schedules: batch cuts,
+//! who runs next, replicas, rebalances, aborted transactions and crashes.
+//!
+//! What is claimed: predictions, final windows, decisions and alerts are the same bytes as in an
+//! undisturbed run. Read in this order: [`script`] (what happens in the world), [`models`] (the
+//! bundles), [`log`], [`runner`] (delivery), [`world`] (the schedule), [`seen`] (what is compared).
+
+mod log;
+mod models;
+mod runner;
+mod script;
+mod seen;
+mod world;
+
+use domain::{Slices, Task};
+use judge::{Budget, Retrain};
+use records::control::PromotionCause;
+use script::{BASE_MS, SLICE_MS, Script};
+use seen::Seen;
+use world::{Chaos, World};
+
+/// Runs a script undisturbed, then under every seed, and compares.
+fn check(script: &Script, seeds: std::ops::Range<u64>) -> Seen {
+    let straight = World::run(script, 0, Chaos::NONE);
+    straight.check(script);
+    for seed in seeds {
+        let disturbed = World::run(script, seed, Chaos::of(seed));
+        disturbed.check(script);
+        straight.compare(&disturbed, seed);
+    }
+    straight
+}
+
+fn causes(seen: &Seen) -> Vec<PromotionCause> {
+    seen.promotions.iter().map(|p| p.cause).collect()
+}
+
+/// Takes effect at J + lead in every partition: at its first event not before it.
+fn check_swaps(seen: &Seen) {
+    let mut counted = 0;
+    for promotion in seen.promotions.iter() {
+        let number = promotion.line_up.promotion;
+        let swaps: Vec<_> = seen.swaps.iter().filter(|s| s.promotion == number).collect();
+        let Some(from_ms) = promotion.effective_from_ms else { continue };
+        assert_eq!(from_ms, promotion.decided_at_ms.unwrap() + 3 * SLICE_MS);
+        for swap in swaps {
+            assert!(swap.time_ms >= from_ms && swap.time_ms < from_ms + 10_000, "{swap:?} of {from_ms}");
+            counted += 1;
+        }
+    }
+    assert!(counted > 0, "nothing was swapped");
+}
+
+#[test]
+fn a_harmful_change_is_answered_and_a_worse_challenger_rolled_back_whatever_the_schedule() {
+    let retrain = Retrain {
+        new_labels: 0.6,
+        probation: 0.4,
+        follow_ups: false,
+        wait_for_runs: true,
+        ..Retrain::default()
+    };
+    let script = Script::new(Task::BinaryClassification, 34, retrain);
+    let seen = check(&script, 1..9);
+    use PromotionCause::{First, ProbationEnded, RollBack, Run};
+    assert_eq!(causes(&seen)[..5], [First, Run, ProbationEnded, Run, RollBack], "{:?}", causes(&seen));
+    let champion = |place: usize| seen.promotions[place].line_up.members[0].version.clone();
+    assert_eq!(champion(1), script.models.versions[1]);
+    assert_eq!(champion(3), script.models.versions[2]);
+    assert_eq!(champion(4), script.models.versions[1], "back to the one before");
+    assert!(seen.alerts.iter().any(|a| a.contains("vigie.accuracy_loss")), "{:?}", seen.alerts);
+    check_swaps(&seen);
+}
+
+#[test]
+fn three_classes_go_the_same_way() {
+    let retrain = Retrain { on_new_labels: false, wait_for_runs: true, ..Retrain::default() };
+    let script = Script::new(Task::MulticlassClassification, 18, retrain);
+    let seen = check(&script, 1..4);
+    assert_eq!(causes(&seen)[..2], [PromotionCause::First, PromotionCause::Run]);
+    check_swaps(&seen);
+}
+
+#[test]
+fn numbers_go_the_same_way() {
+    let retrain = Retrain { on_new_labels: false, baseline: false, wait_for_runs: true, ..Retrain::default() };
+    let script = Script::new(Task::Regression, 18, retrain);
+    let seen = check(&script, 1..4);
+    assert_eq!(causes(&seen)[..2], [PromotionCause::First, PromotionCause::Run]);
+    check_swaps(&seen);
+}
+
+/// The pipeline's rules, the same in every case but for retraining.
+fn judge_config(task: Task, retrain: Retrain) -> judge::Config {
+    judge::Config {
+        pipeline: "p".to_owned(),
+        slices: Slices::of(SLICE_MS),
+        maturity_ms: SLICE_MS,
+        horizon_ms: script::HORIZON_MS,
+        lead_ms: 3 * SLICE_MS,
+        event_partitions: 2,
+        label_partitions: 2,
+        tracking_partitions: 3,
+        shape: script::shape(task),
+        false_alarms: Budget { count: 1.0, period_ms: 3 * SLICE_MS },
+        drift_tolerance: 0.1,
+        retrain,
+    }
+}
+
+/// The start of everything lies at the start of a slice.
+#[test]
+fn the_script_starts_with_a_slice() {
+    assert_eq!(Slices::of(SLICE_MS).start(BASE_MS), BASE_MS);
+}

@@ -1,0 +1,141 @@
+//! Three linear bundles for a task: right before the change, right after it, and wrong.
+
+use super::script::{classes, schema, shape};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Float64Type, Schema};
+use bundle::{Bundle, Manifest, Parts};
+use domain::{HarmReference, Task, Version};
+use models::{Linear, Link, Model};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Bundles by version, and the versions in the order above.
+#[derive(Debug)]
+pub(super) struct Models {
+    pub(super) bundles: BTreeMap<Version, Arc<Bundle>>,
+    pub(super) versions: Vec<Version>,
+}
+
+impl Models {
+    pub(super) fn of(task: Task) -> Self {
+        let made: Vec<Arc<Bundle>> =
+            [(1.0, 0.0), (0.0, 1.0), (0.0, -1.0)].map(|weights| Arc::new(bundle(task, weights))).to_vec();
+        let versions = made.iter().map(|b| b.version.clone()).collect();
+        Self { bundles: made.into_iter().map(|b| (b.version.clone(), b)).collect(), versions }
+    }
+}
+
+/// Loss of the right model on validation rows, generously.
+pub(super) fn harm_reference(task: Task) -> HarmReference {
+    let (mean, prior_mean, scale) = match task {
+        Task::BinaryClassification => (0.08, 0.25, 1.0),
+        Task::MulticlassClassification => (0.2, 0.33, 1.0),
+        Task::Regression => (0.05, 0.5, 5.0),
+    };
+    HarmReference {
+        rows: 1_000,
+        mean,
+        standard_error: 0.004,
+        variance_rows: 0.02,
+        variance_slices: 0.0004,
+        prior_mean,
+        relative_standard_error: 0.005,
+        scale,
+    }
+}
+
+fn rows() -> RecordBatch {
+    let spread = |n: i32, step: i32| f64::from(n * step % 101 - 50) / 50.0;
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Float64Array::from_iter_values((0..101).map(|n| spread(n, 37)))),
+        Arc::new(Float64Array::from_iter_values((0..101).map(|n| spread(n, 53)))),
+        Arc::new(StringArray::from_iter((0..101).map(|n| ["EWR", "JFK", "LGA"].get(n % 4).copied()))),
+    ];
+    RecordBatch::try_new(schema().arrow(), columns).unwrap()
+}
+
+fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
+    let rows = rows();
+    let family = "logistic_regression";
+    let recipe = prepare::Recipe::default();
+    let preprocessor = prepare::fit(&recipe, family, prepare::Needs::Dense, &schema(), &rows).unwrap();
+    let weights = |factor: f64| -> Vec<f64> {
+        let weight = |source: &str| match source {
+            "a" => on_a * factor,
+            "b" => on_b * factor,
+            _ => 0.0,
+        };
+        preprocessor.features().iter().map(|f| weight(&f.source)).collect()
+    };
+    let linear = match task {
+        Task::BinaryClassification => Linear::new(Link::Sigmoid { factor: 1.0 }, vec![weights(3.0)], vec![0.0]),
+        Task::MulticlassClassification => {
+            Linear::new(Link::Softmax, vec![weights(3.5), weights(0.0), weights(-3.5)], vec![0.0, 2.0, 0.0])
+        }
+        // The standardised column has a deviation of 0.58.
+        Task::Regression => Linear::new(Link::Identity, vec![weights(5.8)], vec![0.0]),
+    };
+    let model = Model::Linear(linear.unwrap());
+    let mut scores = Vec::new();
+    model.predict(&preprocessor.apply(&rows).unwrap(), &mut scores).unwrap();
+    let profiled = with_prediction(task, &rows, &scores);
+    let layout = profile::Layout::from_rows(&profiled, 8).unwrap();
+    let mut counts = profile::Counts::default();
+    let all: Vec<u32> = (0..101).collect();
+    layout.observe(&profiled, &all, &mut counts).unwrap();
+    let reference = profile::Reference { layout, counts, importance: vec![0.5, 0.5, 0.0, 0.0] };
+    let manifest = manifest(task, vec![serde_json::json!({"weights": [on_a, on_b]})]);
+    let parts = Parts { manifest_without_files: manifest, preprocessor, model, reference, golden: rows.slice(0, 64) };
+    let packed = bundle::pack(parts).unwrap();
+    bundle::open(&packed.version, &packed.files.iter().cloned().collect()).unwrap()
+}
+
+fn with_prediction(task: Task, rows: &RecordBatch, scores: &[f64]) -> RecordBatch {
+    let prediction: ArrayRef = if task == Task::MulticlassClassification {
+        let best = |row: &[f64]| (0..row.len()).max_by(|x, y| row[*x].total_cmp(&row[*y])).unwrap();
+        Arc::new(StringArray::from_iter_values(scores.chunks(3).map(|row| classes(task)[best(row)].clone())))
+    } else {
+        Arc::new(Float64Array::from(scores.to_vec()))
+    };
+    let data_type =
+        if task == Task::MulticlassClassification { DataType::Utf8 } else { DataType::Float64 };
+    assert_eq!(prediction.data_type(), &data_type);
+    assert!(rows.column(0).as_primitive::<Float64Type>().null_count() == 0);
+    let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new("prediction", data_type, true)));
+    let columns = rows.columns().iter().cloned().chain([prediction]).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+fn manifest(task: Task, search: Vec<serde_json::Value>) -> Manifest {
+    let classes = classes(task);
+    let positive_class = if task == Task::BinaryClassification { classes.get(1).cloned() } else { None };
+    let class_rates = match shape(task).classes {
+        0 => vec![0.0],
+        n => vec![1.0 / n as f64; n],
+    };
+    Manifest {
+        format_version: 0,
+        parent: None,
+        task,
+        classes,
+        positive_class,
+        family: "logistic_regression".to_owned(),
+        parameters: serde_json::json!({}),
+        input: schema(),
+        rows: 101,
+        first_rows: 101,
+        trained_from_ms: 0,
+        trained_until_ms: 0,
+        label_cut_off_ms: 0,
+        seed: 7,
+        reference: harm_reference(task),
+        metrics: BTreeMap::new(),
+        class_rates,
+        verdicts: Vec::new(),
+        search,
+        files: Vec::new(),
+        requires: Vec::new(),
+        producer: BTreeMap::new(),
+    }
+}

@@ -1,0 +1,190 @@
+//! What the outside sees of a run, and what must hold of it.
+
+use super::log::{Log, Record, source};
+use super::script::{Script, SLICE_MS};
+use domain::TopicRole;
+use measure::Cell;
+use profile::Counts;
+use records::control::{Control, Promotion, Swap};
+use records::journal::{JoinCounters, Journal, ScoreCounters};
+use records::window::Window;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// By partition, in log order.
+    predictions: BTreeMap<i32, Vec<String>>,
+    /// By partition; what score and intake write there has no order.
+    rejected: BTreeMap<i32, BTreeSet<String>>,
+    /// By key.
+    finals: BTreeMap<String, String>,
+    /// Promotions, runs, aliases and J, in the judge's order.
+    decisions: Vec<String>,
+    pub(super) promotions: Vec<Promotion>,
+    pub(super) swaps: Vec<Swap>,
+    pub(super) alerts: Vec<String>,
+    score: BTreeMap<String, ScoreCounters>,
+    join: BTreeMap<i32, JoinCounters>,
+    labels_accepted: u64,
+}
+
+fn text(bytes: Option<&Vec<u8>>) -> String {
+    bytes.map_or_else(|| "<none>".to_owned(), |b| String::from_utf8_lossy(b).into_owned())
+}
+
+fn line(record: &Record) -> String {
+    let headers: Vec<String> = record.headers.iter().map(|(n, v)| format!("{n}={}", text(Some(v)))).collect();
+    let (key, value) = (text(record.key.as_ref()), text(record.value.as_ref()));
+    format!("{} {key} {value} {headers:?}", record.timestamp_ms)
+}
+
+impl Seen {
+    pub(super) fn of(log: &Log) -> Self {
+        let mut seen = Self::default();
+        for partition in 0..2 {
+            let predictions = log.records(&source(TopicRole::Predictions, partition));
+            seen.predictions.insert(partition, predictions.iter().map(line).collect());
+            let rejected = log.records(&source(TopicRole::Rejected, partition));
+            let set: BTreeSet<String> = rejected.iter().map(line).collect();
+            assert_eq!(set.len(), rejected.len(), "rejected twice");
+            seen.rejected.insert(partition, set);
+            let (_, metadata) = log.committed("intake", &source(TopicRole::Labels, partition)).unwrap();
+            let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+            seen.labels_accepted += metadata["accepted"].as_u64().unwrap();
+        }
+        for record in log.records(&source(TopicRole::Windows, 0)) {
+            let (key, value) = (text(record.key.as_ref()), text(record.value.as_ref()));
+            assert!(!seen.finals.contains_key(&key), "{key} was written after its final record: {value}");
+            let window: Window = serde_json::from_str(&value).unwrap();
+            if window.r#final {
+                seen.finals.insert(key, value);
+            }
+        }
+        seen.alerts = log.records(&source(TopicRole::Alerts, 0)).iter().map(line).collect();
+        log.records(&source(TopicRole::Control, 0)).iter().for_each(|record| seen.control(record));
+        seen.swaps.sort_by_key(|s| (s.topic.clone(), s.partition, s.from_offset));
+        log.records(&source(TopicRole::Journal, 0)).iter().for_each(|record| seen.journal(record));
+        seen
+    }
+
+    fn control(&mut self, record: &Record) {
+        let control: Control = records::from_json(record.value.as_ref().unwrap()).unwrap();
+        assert_eq!(text(record.key.as_ref()), control.key());
+        match control {
+            Control::Swap(swap) => self.swaps.push(swap),
+            other => {
+                if let Control::Promotion(promotion) = &other {
+                    self.promotions.push(promotion.clone());
+                }
+                self.decisions.push(line(record));
+            }
+        }
+    }
+
+    fn journal(&mut self, record: &Record) {
+        match records::from_postcard::<Journal<Counts, Cell>>(record.value.as_ref().unwrap()).unwrap() {
+            Journal::ScoreMarker { marker, counters } => {
+                self.score.insert(marker.source.to_string(), counters);
+            }
+            Journal::JoinMarker(marker) => {
+                self.join.insert(marker.tracking_partition, marker.counters);
+            }
+            _ => {}
+        }
+    }
+
+    /// What must hold of any run.
+    pub(super) fn check(&self, script: &Script) {
+        self.check_versions();
+        let mut score = ScoreCounters::default();
+        for counters in self.score.values() {
+            assert_eq!(counters.read, counters.scored + counters.rejected + counters.ignored);
+            score.read += counters.read;
+            score.scored += counters.scored;
+            score.rejected += counters.rejected;
+            score.future += counters.future;
+        }
+        let sent: usize = script.events.iter().map(Vec::len).sum();
+        let published: usize = self.predictions.values().map(Vec::len).sum();
+        assert_eq!(score.read, sent as u64);
+        assert_eq!((score.scored, score.rejected), (published as u64, script.unreadable_events));
+        assert_eq!(score.future, script.future);
+        let rejected: usize = self.rejected.values().map(BTreeSet::len).sum();
+        assert_eq!(rejected as u64, script.unreadable_events + script.unreadable_labels);
+        let labels: usize = script.labels.iter().map(Vec::len).sum();
+        assert_eq!(self.labels_accepted, labels as u64 - script.unreadable_labels);
+        let mut join = JoinCounters::default();
+        for counters in self.join.values() {
+            assert!(counters.balances(), "{counters:?}");
+            join.add(counters);
+        }
+        assert_eq!((join.predictions, join.labels), (score.scored, self.labels_accepted));
+        for (what, count) in [
+            ("joined", join.joined),
+            ("in training", join.in_training),
+            ("repeated", join.repeated),
+            ("orphan", join.orphan),
+            ("duplicate", join.duplicate),
+            ("corrected", join.corrected),
+            ("late", join.late),
+            ("expired", join.expired),
+        ] {
+            assert!(count > 0, "the script has no {what} row");
+        }
+        self.check_windows(script);
+    }
+
+    /// One version per offset: that of the last swap at or before it.
+    fn check_versions(&self) {
+        let mut offsets = BTreeSet::new();
+        for record in self.predictions.values().flatten() {
+            let value = &record[record.find('{').unwrap()..=record.rfind("} [").unwrap()];
+            let value: serde_json::Value = serde_json::from_str(value).unwrap();
+            let (partition, offset) = (value["partition"].as_i64().unwrap(), value["offset"].as_i64().unwrap());
+            assert!(offsets.insert((partition, offset)), "{partition}/{offset} was predicted twice");
+            let before = |s: &&Swap| i64::from(s.partition) == partition && s.from_offset <= offset;
+            let swap = self.swaps.iter().rfind(before).unwrap();
+            assert_eq!(value["version"], swap.version.as_str(), "{value}");
+        }
+    }
+
+    /// Final windows hold every event of their slice once.
+    fn check_windows(&self, script: &Script) {
+        let mut totals = 0;
+        for value in self.finals.values() {
+            let window: Window = serde_json::from_str(value).unwrap();
+            if !window.is_total() {
+                continue;
+            }
+            let start = records::time::parse_rfc3339(&window.window.start).unwrap();
+            assert_eq!(window.rows, script.good[&start], "{}", window.window.start);
+            assert!(window.labelled > 0 && window.labelled < window.rows);
+            totals += 1;
+        }
+        let least = script.slices - 6;
+        assert!(totals >= least, "{totals} final windows of {} slices of {SLICE_MS} ms", script.slices);
+    }
+
+    /// The same bytes.
+    pub(super) fn compare(&self, other: &Self, seed: u64) {
+        let same = |what: &str, ours: &[&String], theirs: &[&String]| {
+            let unlike = ours.iter().zip(theirs).find(|(a, b)| a != b);
+            assert!(unlike.is_none(), "seed {seed}: {what} differ:\n{:?}", unlike);
+            assert_eq!(ours.len(), theirs.len(), "seed {seed}: number of {what}");
+        };
+        fn all<'a>(lines: impl IntoIterator<Item = &'a String>) -> Vec<&'a String> {
+            lines.into_iter().collect()
+        }
+        same("decisions", &all(&self.decisions), &all(&other.decisions));
+        for partition in 0..2 {
+            same("predictions", &all(&self.predictions[&partition]), &all(&other.predictions[&partition]));
+            same("rejected records", &all(&self.rejected[&partition]), &all(&other.rejected[&partition]));
+        }
+        assert_eq!(self.swaps, other.swaps, "seed {seed}");
+        same("keys of final windows", &all(self.finals.keys()), &all(other.finals.keys()));
+        same("final windows", &all(self.finals.values()), &all(other.finals.values()));
+        same("alerts", &all(&self.alerts), &all(&other.alerts));
+        assert_eq!(self.join, other.join, "seed {seed}");
+        assert_eq!(self.score, other.score, "seed {seed}");
+    }
+}
