@@ -23,7 +23,7 @@ pub(super) struct Log {
     commits: BTreeMap<Place, (i64, String)>,
     checkpoints: BTreeMap<Place, Vec<(i64, Vec<u8>)>>,
     /// Offsets a transaction's end takes, as in Kafka.
-    pub(super) gap: i64,
+    gap: i64,
 }
 
 /// The partition of a role's topic.
@@ -32,6 +32,10 @@ pub(super) fn source(role: TopicRole, partition: i32) -> SourcePartition {
 }
 
 impl Log {
+    pub(super) fn with_gaps(gap: i64) -> Self {
+        Self { gap, ..Self::default() }
+    }
+
     pub(super) fn records(&self, source: &SourcePartition) -> &[Record] {
         self.partitions.get(source).map_or(&[], Vec::as_slice)
     }

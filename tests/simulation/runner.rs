@@ -301,4 +301,14 @@ impl Runner {
             }
         }
     }
+
+    /// For whoever has to find out why nothing moves.
+    pub(super) fn standing(&self, log: &Log) -> String {
+        let of = |s: &Source| {
+            let accepts = self.stage.accepts(&s.source);
+            let (end, next, collected) = (log.end(&s.source), s.next, (s.replay.len(), s.batch.len()));
+            format!("{} accepts {accepts}, next {next:?} of {end}, collected {collected:?}, to {:?}", s.source, s.restore_to)
+        };
+        format!("{} {:?}, {} loads", self.name, self.sources.iter().map(of).collect::<Vec<_>>(), self.inbox.len())
+    }
 }

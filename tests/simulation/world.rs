@@ -72,7 +72,7 @@ impl<'a> World<'a> {
             script,
             chaos,
             random: hash(seed),
-            log: Log { gap: (seed % 3) as i64, ..Log::default() },
+            log: Log::with_gaps((seed % 3) as i64),
             runners: Vec::new(),
             sent: [vec![0; 2], vec![0; 2]],
             reports: VecDeque::new(),
@@ -228,7 +228,7 @@ impl<'a> World<'a> {
         if STAGES[stage].0 == "score" {
             return Ok(bundle);
         }
-        // The judge asks again with the next tick.
+        // The judge asks again.
         if self.chaos.faults > 0 && self.once_in(4) {
             return Err("the store is away".to_owned());
         }
@@ -259,6 +259,8 @@ impl<'a> World<'a> {
     /// Sends what may be sent: records before J + lead.
     fn send(&mut self) -> bool {
         let open_until_ms = self.judged_until_ms().unwrap_or(BASE_MS).max(BASE_MS) + self.script.judge.lead_ms;
+        // After the last event J cannot come further, so labels need not wait for it.
+        let events_over = self.sent[0].iter().zip(&self.script.events).all(|(n, log)| *n == log.len());
         let (kind, partition) = (self.draw(2), self.draw(2));
         let most = 1 + self.draw(self.chaos.rows_max * 2);
         let mut any = false;
@@ -271,7 +273,7 @@ impl<'a> World<'a> {
             };
             let next = &mut self.sent[kind][partition];
             for record in logs[partition][*next..].iter().take(most) {
-                if record.timestamp_ms >= open_until_ms {
+                if record.timestamp_ms >= open_until_ms && !events_over {
                     break;
                 }
                 self.log.put(&source(role, partition as i32), record.clone());
@@ -343,7 +345,8 @@ impl<'a> World<'a> {
         let control = self.log.records(&source(TopicRole::Control, 0)).iter().rev().take(4);
         let control: Vec<_> =
             control.map(|r| String::from_utf8_lossy(r.value.as_deref().unwrap_or_default()).into_owned()).collect();
-        format!("judge at {judge:?}, newest decisions {control:?}")
+        let processes: Vec<String> = self.runners.iter().flatten().map(|r| r.standing(&self.log)).collect();
+        format!("judge at {judge:?}, newest decisions {control:?}\n{}", processes.join("\n"))
     }
 }
 

@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 /// Lower than anything that scores.
 const NICENESS: &str = "5";
 
+/// LightGBM's threads would spin while they wait for one another: where scoring needs the same
+/// cores, that made training four times slower.
+pub(crate) const TRAINING_ENVIRONMENT: [(&str, &str); 1] = [("OMP_WAIT_POLICY", "passive")];
+
 /// Launches runs. Clones share what is under way.
 #[derive(Clone)]
 pub(crate) struct Launcher {
@@ -95,6 +99,7 @@ impl Launcher {
             .arg(program)
             .args(["train", "--json", "--spec"])
             .arg(&file)
+            .envs(TRAINING_ENVIRONMENT)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -43,8 +43,6 @@ impl Stage for Judge {
             Input::Tick { .. } => {
                 self.take_waiting(out)?;
                 self.relaunch(out)?;
-                // What could not be loaded before may be there now.
-                out.effects.extend(self.missing.iter().cloned().map(Effect::Load));
                 self.let_go();
             }
             // What had to wait goes on with the next batch or tick: only their outputs are undone
@@ -170,8 +168,12 @@ impl Judge {
                 self.known.insert(version.clone(), known);
                 self.missing.remove(version);
             }
-            // It is asked for again with the next tick.
-            Err(_) => out.count("vigie.judge.not_loaded", 1),
+            // Asked for again at once: no tick comes before the log's end, and without this version
+            // the log is not read on. Whoever loads waits before it reports a fault.
+            Err(_) => {
+                out.count("vigie.judge.not_loaded", 1);
+                out.effects.extend(self.missing.get(version).cloned().map(Effect::Load));
+            }
         }
         Ok(())
     }

@@ -95,7 +95,7 @@ async fn main() {
         recipe: prepare::Recipe::default(),
         families: families.split(',').map(str::to_owned).collect(),
         trials,
-        threads: 2,
+        threads: std::env::var("THREADS").map_or(2, |t| t.parse().unwrap()),
         seed: 1,
         time_limit_ms: None,
         cut_off_ms: april,

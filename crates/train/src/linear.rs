@@ -7,7 +7,6 @@ use crate::random::Random;
 use crate::trainer::{Fit, Fitter, Rows, Trainer, parameters};
 use linfa::DatasetBase;
 use linfa::traits::Fit as _;
-use linfa::traits::Fit as _;
 use models::Link;
 use ndarray::{Array1, Array2, ArrayView2};
 use prepare::Needs;

@@ -7,7 +7,6 @@ use crate::trainer::{Fit, Fitter, Rows, Trainer, parameters};
 use domain::Task;
 use linfa::DatasetBase;
 use linfa::traits::Fit as _;
-use linfa::traits::Fit as _;
 use linfa_logistic::{LogisticRegression as Binary, MultiLogisticRegression as Multinomial};
 use models::Link;
 use ndarray::{Array1, Array2};

@@ -1,14 +1,14 @@
 //! Candidates and their losses on the folds.
 
 use crate::data_set::{DataSet, take_rows};
-use crate::evaluate::{Losses, losses, mean};
+use crate::evaluate::{Losses, losses, mean, standard_error, test_slices};
 use crate::folds::Fold;
 use crate::random::Random;
 use crate::trainer::{Fit, Rows, Trainer, trainer};
 use crate::{Error, Progress, Spec};
 use bundle::Bundle;
-use domain::FeatureMatrix;
-use prepare::Preprocessor;
+use domain::{FeatureMatrix, Slices};
+use prepare::{Needs, Preprocessor};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -188,6 +188,51 @@ impl Search<'_> {
         Ok(mean(&losses.rank).is_finite().then_some((scores, losses)))
     }
 
+    /// The least mean loss over the folds; of equal ones the first, so that a random trial must
+    /// beat the defaults. A linear model must also beat the best trees by a standard error of the
+    /// difference: it goes on along a line where the world leaves the range of the training rows
+    /// (the next season), which no fold before it can show.
+    fn choose(&self, results: &[Vec<Option<Tried>>], folds: &[Fold]) -> Option<usize> {
+        let is_tree = |place: usize| {
+            let trainer = self.candidates.get(place).and_then(|c| self.families.get(c));
+            trainer.is_some_and(|t| t.needs() == Needs::Trees)
+        };
+        let least = |trees: bool| {
+            let mut best: Option<(f64, usize)> = None;
+            for place in (0..self.candidates.len()).filter(|&place| is_tree(place) == trees) {
+                let means: Option<Vec<f64>> =
+                    results.iter().map(|fold| fold.get(place)?.as_ref().map(|t| mean(&t.1.rank))).collect();
+                if let Some(loss) = means.map(|means| mean(&means))
+                    && best.is_none_or(|(least, _)| loss < least)
+                {
+                    best = Some((loss, place));
+                }
+            }
+            best.map(|(_, place)| place)
+        };
+        match (least(true), least(false)) {
+            (Some(trees), Some(line)) if self.gains(results, folds, line, trees) => Some(line),
+            (Some(trees), _) => Some(trees),
+            (None, line) => line,
+        }
+    }
+
+    /// Whether one candidate's loss is below another's by a standard error on the folds.
+    fn gains(&self, results: &[Vec<Option<Tried>>], folds: &[Fold], one: usize, other: usize) -> bool {
+        let (mut means, mut squares) = (Vec::new(), 0.0);
+        for (fold, tried) in folds.iter().zip(results) {
+            let (Some(Some(a)), Some(Some(b))) = (tried.get(one), tried.get(other)) else { return false };
+            let difference: Vec<f64> = a.1.rank.iter().zip(&b.1.rank).map(|(a, b)| a - b).collect();
+            let times = self.data.times_ms.get(fold.test.clone()).unwrap_or_default();
+            let groups = test_slices(times, Slices::of(self.spec.slice_ms));
+            means.push(mean(&difference));
+            squares += standard_error(&difference, &groups).powi(2);
+        }
+        #[allow(clippy::cast_precision_loss)]
+        let error = squares.sqrt() / means.len().max(1) as f64;
+        mean(&means) < -error
+    }
+
     fn record(&self, place: usize, folds: &[Vec<Option<Tried>>]) -> Value {
         let candidate = self.candidates.get(place);
         let means: Vec<Option<f64>> =
@@ -201,8 +246,7 @@ impl Search<'_> {
     }
 }
 
-/// Tries all candidates on all folds (newest first) and chooses the least mean loss; of equal ones
-/// the first, so that a random trial must beat the defaults.
+/// Tries all candidates on all folds (newest first) and chooses one: see [`Search::choose`].
 pub(crate) fn search(
     spec: &Spec,
     data: &DataSet,
@@ -219,18 +263,9 @@ pub(crate) fn search(
         progress(Progress::new("fold", fold.training.len()));
         results.push(search.fold(fold, progress)?);
     }
-    let mut best: Option<(f64, usize)> = None;
-    for place in 0..search.candidates.len() {
-        let tried: Option<Vec<f64>> =
-            results.iter().map(|fold| fold.get(place)?.as_ref().map(|t| mean(&t.1.rank))).collect();
-        if let Some(loss) = tried.map(|means| mean(&means))
-            && best.is_none_or(|(least, _)| loss < least)
-        {
-            best = Some((loss, place));
-        }
-    }
+    let best = search.choose(&results, folds);
     let log = (0..search.candidates.len()).map(|place| search.record(place, &results)).collect();
-    let chosen = best.and_then(|(_, place)| {
+    let chosen = best.and_then(|place| {
         let (scores, losses) = results.first_mut()?.get_mut(place)?.take()?;
         Some(Chosen { candidate: search.candidates.get(place)?.clone(), scores, losses, log })
     });

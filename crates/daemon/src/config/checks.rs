@@ -139,7 +139,6 @@ fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
     }
     let shares = [
         ("retrain.cool_down", config.retrain.cool_down, 0.0, 10.0),
-        ("alerts.loss_tolerance", config.alerts.loss_tolerance, 0.0, 1.0),
         ("alerts.drift_tolerance", config.alerts.drift_tolerance, 0.0, 10.0),
     ];
     for (key, value, least, most) in shares {

@@ -264,8 +264,6 @@ impl Default for Train {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Alerts {
     pub(crate) false_alarms: Budget,
-    /// Rise of the loss, relative to the validated one, that is still no harm.
-    pub(crate) loss_tolerance: f64,
     /// PSI that is still no drift.
     pub(crate) drift_tolerance: f64,
 }
@@ -274,7 +272,6 @@ impl Default for Alerts {
     fn default() -> Self {
         Self {
             false_alarms: Budget { count: 1.0, period: Span::ms(30 * 86_400_000) },
-            loss_tolerance: 0.05,
             drift_tolerance: 0.1,
         }
     }

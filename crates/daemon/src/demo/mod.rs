@@ -143,6 +143,7 @@ fn train_first(args: &Demo, settings: &Settings, config: &Config) -> anyhow::Res
     say(&format!("training the first champion on what came before {} ...", args.until));
     let began = Instant::now();
     let status = std::process::Command::new(std::env::current_exe()?)
+        .envs(crate::launch::TRAINING_ENVIRONMENT)
         .arg("train")
         .arg("--config")
         .arg(&file)
