@@ -4,3 +4,4 @@
 
 pub(crate) mod broker;
 pub(crate) mod echo;
+pub(crate) mod vigie;

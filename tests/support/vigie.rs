@@ -25,7 +25,6 @@ pub(crate) fn binary() -> PathBuf {
 pub(crate) struct Pipeline {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) brokers: String,
-    pub(crate) name: String,
 }
 
 impl Pipeline {
@@ -44,7 +43,7 @@ impl Pipeline {
             .replace("localhost:9092", brokers)
             .replace("listen = \"127.0.0.1:8080\"", "listen = \"\"")
             .replace("idle_after = \"30s\"", "idle_after = \"1s\"");
-        let pipeline = Self { folder, brokers: brokers.to_owned(), name: name.to_owned() };
+        let pipeline = Self { folder, brokers: brokers.to_owned() };
         std::fs::write(pipeline.config(), text).unwrap();
         pipeline
     }

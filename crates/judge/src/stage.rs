@@ -64,7 +64,10 @@ impl Stage for Judge {
     }
 
     fn commit_offset(&self, _source: &SourcePartition, next: i64) -> i64 {
-        self.journal.as_ref().and_then(|journal| journal.waiting.front()).map_or(next, |(offset, _)| *offset)
+        let Some(journal) = &self.journal else { return next };
+        // Records that are read again may wait too. What they say was said: going back below that
+        // would have the next judge say it twice.
+        journal.waiting.front().map_or(next, |(offset, _)| *offset.max(&journal.said_until))
     }
 
     fn accepts(&self, _source: &SourcePartition) -> bool {
@@ -76,7 +79,9 @@ impl Stage for Judge {
     }
 
     fn snapshot(&self, source: &SourcePartition) -> Option<Vec<u8>> {
-        let journal = self.journal.as_ref().filter(|journal| &journal.source == source)?;
+        // With records waiting the state is that of an earlier offset than was read to.
+        let is_whole = |journal: &&Reading| &journal.source == source && journal.waiting.is_empty();
+        let journal = self.journal.as_ref().filter(is_whole)?;
         records::to_postcard(&journal.state).ok()
     }
 }

@@ -49,7 +49,13 @@ impl Stage {
         self.partitions.insert(source.clone(), Partition { state, ..Partition::default() });
         // Requests of an aborted transaction were never carried out: ask again for what is not here.
         self.bundles.retain(|_, loading| !matches!(loading, Loading::Requested));
-        self.reconcile(out)
+        // What an assignment makes a stage say is thrown away, but an acknowledgement that is never
+        // said holds the judge for ever. So a bundle that is here already is asked for once more:
+        // the acknowledgement is said when it comes.
+        let unsaid = self.acknowledge(&mut Outputs::default(), false)?;
+        out.effects.extend(unsaid.into_iter().map(Effect::Load));
+        self.request(out);
+        Ok(())
     }
 
     /// Takes promotions; everything else on the topic is for others.
@@ -102,13 +108,21 @@ impl Stage {
     /// After anything that changes what is needed: acknowledges promotions whose bundles are here
     /// (or cannot be), asks for the bundles that are not, and drops those nobody needs.
     fn reconcile(&mut self, out: &mut Outputs) -> Result<(), Error> {
-        let mut wanted: BTreeSet<Version> = BTreeSet::new();
+        self.acknowledge(out, true)?;
+        self.request(out);
+        Ok(())
+    }
+
+    /// Tells which partitions can go on, and acknowledges the promotions they will use. What is
+    /// not to be said (`is_heard`) stays to be acknowledged: given back are champions whose coming
+    /// will do so.
+    fn acknowledge(&mut self, out: &mut Outputs, is_heard: bool) -> Result<BTreeSet<Version>, Error> {
+        let mut unsaid = BTreeSet::new();
         let failed = |version: &Version| matches!(self.bundles.get(version), Some(Loading::Failed(_)));
         for (source, partition) in &mut self.partitions {
             let pending = self.promotions.pending(&partition.state, failed);
             partition.ready = partition.state.line_up.is_some() || !pending.is_empty();
             for line_up in needed(&partition.state, &pending) {
-                wanted.extend(line_up.members.iter().map(|m| m.version.clone()));
                 let standing = standing(&self.bundles, line_up);
                 partition.ready &= standing == Standing::Loaded;
                 let fault = match standing {
@@ -116,14 +130,31 @@ impl Stage {
                     Standing::Loaded => None,
                     Standing::Failed(fault) => Some(fault),
                 };
-                if partition.acknowledged.insert(line_up.promotion) {
+                if partition.acknowledged.contains(&line_up.promotion) {
+                    continue;
+                }
+                if is_heard {
+                    partition.acknowledged.insert(line_up.promotion);
                     let (source, promotion) = (source.clone(), line_up.promotion);
                     pane::push_entry(out, &pane::Entry::Acknowledged { source, promotion, fault })?;
+                } else {
+                    unsaid.extend(line_up.champion().map(|m| m.version.clone()));
                 }
             }
         }
+        Ok(unsaid)
+    }
+
+    /// Asks for the bundles that are needed and not here, and drops those nobody needs.
+    fn request(&mut self, out: &mut Outputs) {
         // A replica without partitions keeps the newest at hand for when it is given some.
-        wanted.extend(self.promotions.newest().into_iter().flat_map(|l| l.members.iter().map(|m| m.version.clone())));
+        let versions = |l: &LineUp| l.members.iter().map(|m| m.version.clone()).collect::<Vec<_>>();
+        let mut wanted: BTreeSet<Version> = self.promotions.newest().into_iter().flat_map(versions).collect();
+        let failed = |version: &Version| matches!(self.bundles.get(version), Some(Loading::Failed(_)));
+        for partition in self.partitions.values() {
+            let pending = self.promotions.pending(&partition.state, failed);
+            wanted.extend(needed(&partition.state, &pending).flat_map(versions));
+        }
         self.bundles.retain(|version, _| wanted.contains(version));
         for version in wanted {
             if let Entry::Vacant(vacant) = self.bundles.entry(version) {
@@ -131,7 +162,6 @@ impl Stage {
                 vacant.insert(Loading::Requested);
             }
         }
-        Ok(())
     }
 
     fn idle(&mut self, source: &SourcePartition, out: &mut Outputs) -> Result<(), Error> {

@@ -419,13 +419,17 @@ fn a_bundle_that_cannot_be_loaded_pauses_the_partition_until_it_is_withdrawn() {
     stage.step(Input::Control(&control(&[promotion(3, Some(99_500), &[A])])), &mut out).unwrap();
     assert!(stage.accepts(&source()), "the champion stays");
     assert_eq!(acknowledgements(&out), [(3, false)]);
-    // After a new assignment it is acknowledged again, and what was asked for is asked for again.
+    // What a new assignment makes the stage say is thrown away: it only asks for the champion that
+    // is here already, and acknowledges again when that comes.
     let metadata = stage.commit_metadata(&source());
     out.clear();
     let source = source();
     stage.step(Input::Revoked(&source), &mut out).unwrap();
     let assigned = Input::Assigned { source: &source, offset: None, metadata: Some(&metadata), snapshot: None };
     stage.step(assigned, &mut out).unwrap();
+    assert!(out.is_empty());
+    assert_eq!(out.effects, [Effect::Load(Version::new(A)), Effect::Load(Version::new(B))]);
+    stage.take_live(&Version::new(A), live(&config, weight(&Version::new(A))), &mut out).unwrap();
     assert_eq!(acknowledgements(&out), [(1, false), (3, false)]);
 }
 

@@ -43,7 +43,10 @@ fn rank_loss(shape: Shape, score: &[f64], label: f64) -> f64 {
         Task::BinaryClassification => 1.0 - first,
         Task::MulticlassClassification => score.get(label.max(0.0) as usize).copied().unwrap_or(f64::NAN),
     };
-    -libm::log(likelihood.max(measure::loss::PROBABILITY_MIN).min(1.0))
+    // Not `clamp`, which would keep NaN.
+    #[allow(clippy::manual_clamp)]
+    let bounded = likelihood.max(measure::loss::PROBABILITY_MIN).min(1.0);
+    -libm::log(bounded)
 }
 
 /// What always predicting the training labels' rates (or mean) would score on `rows` rows.

@@ -12,6 +12,9 @@ use prepare::{Needs, Preprocessor};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
+/// Standard errors by which a linear model must beat the best trees: one-sided 5 %.
+const LINEAR_ERRORS: f64 = 1.645;
+
 /// A configuration worth trying.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Candidate {
@@ -62,15 +65,9 @@ impl Families {
             push(Candidate { family, parameters: bundle.manifest.parameters.clone(), origin: "champion" });
         }
         let mut random = Random::new(spec.seed);
-        let mut drawn = 0;
-        let searchable: Vec<usize> = (0..self.0.len())
-            .filter(|&f| self.0.get(f).is_some_and(|t| t.sample(&mut Random::new(0)).is_some()))
-            .collect();
-        for family in searchable.iter().copied().cycle() {
-            if drawn >= spec.trials {
-                break;
-            }
-            drawn += 1;
+        let has_search = |f: &usize| self.0.get(*f).is_some_and(|t| t.sample(&mut Random::new(0)).is_some());
+        let searchable: Vec<usize> = (0..self.0.len()).filter(has_search).collect();
+        for family in searchable.iter().copied().cycle().take(spec.trials as usize) {
             if let Some(parameters) = self.0.get(family).and_then(|t| t.sample(&mut random)) {
                 push(Candidate { family, parameters, origin: "trial" });
             }
@@ -189,7 +186,7 @@ impl Search<'_> {
     }
 
     /// The least mean loss over the folds; of equal ones the first, so that a random trial must
-    /// beat the defaults. A linear model must also beat the best trees by a standard error of the
+    /// beat the defaults. A linear model must also beat the best trees by [`LINEAR_ERRORS`] of the
     /// difference: it goes on along a line where the world leaves the range of the training rows
     /// (the next season), which no fold before it can show.
     fn choose(&self, results: &[Vec<Option<Tried>>], folds: &[Fold]) -> Option<usize> {
@@ -217,7 +214,7 @@ impl Search<'_> {
         }
     }
 
-    /// Whether one candidate's loss is below another's by a standard error on the folds.
+    /// Whether one candidate's loss is below another's by more than chance on the folds.
     fn gains(&self, results: &[Vec<Option<Tried>>], folds: &[Fold], one: usize, other: usize) -> bool {
         let (mut means, mut squares) = (Vec::new(), 0.0);
         for (fold, tried) in folds.iter().zip(results) {
@@ -230,7 +227,7 @@ impl Search<'_> {
         }
         #[allow(clippy::cast_precision_loss)]
         let error = squares.sqrt() / means.len().max(1) as f64;
-        mean(&means) < -error
+        mean(&means) < -LINEAR_ERRORS * error
     }
 
     fn record(&self, place: usize, folds: &[Vec<Option<Tried>>]) -> Value {

@@ -112,7 +112,8 @@ function heat(state) {
   names.forEach((name, r) => {
     svg.append(make("text", { x: left - 8, y: r * row + 14, "text-anchor": "end" }, name));
     for (const [start, psi, threshold, drifted] of state.drift[name]) {
-      const strength = Math.min(1, psi / 0.5);
+      // From a hundredth to ten, by orders of magnitude: days differ from a quarter in much.
+      const strength = Math.min(1, Math.max(0, (Math.log10(Math.max(psi, 0.01)) + 2) / 3));
       const rect = make("rect", { x: left + place.get(start) * cell, y: r * row + 2, width: Math.max(cell - 0.5, 0.5), height: row - 4, fill: drifted ? css("--alert") : css("--served"), "fill-opacity": 0.08 + 0.92 * strength });
       rect.append(make("title", {}, `${name} ${start.slice(0, 10)}: PSI ${psi.toFixed(3)}, threshold ${threshold.toFixed(3)}`));
       svg.append(rect);
@@ -182,7 +183,7 @@ function draw(state) {
   ].sort((a, b) => b[0].localeCompare(a[0]));
   table("decisions", [{ name: "from" }, { name: "what" }, { name: "version" }, { name: "why" }], decisions.slice(0, 40).map((d) => [d[0].slice(0, 10), ...d.slice(1)]), "No promotion and no run yet.");
   table("alerts", [{ name: "window" }, { name: "alert" }, { name: "state" }, { name: "value", number: true }, { name: "threshold", number: true }, { name: "columns" }],
-    state.alerts.filter((a) => a.state !== "held").slice(0, 40).map((a) => [a.window.start.slice(0, 10), `${a.name} (${a.tier})`, { text: a.state, mark: a.state === "raised" ? "raised" : "" }, number(a.value, 3), number(a.threshold, 3), a.features.slice(0, 4).join(", ")]), "No alert was raised.");
+    state.alerts.filter((a) => a.state !== "held").slice(0, 40).map((a) => [a.window.start.slice(0, 10), `${a.name.replace("vigie.", "").replace(/_/g, " ")} (${a.tier})`, { text: a.state, mark: a.state === "raised" ? "raised" : "" }, number(a.value, 3), number(a.threshold, 3), a.features.slice(0, 4).join(", ")]), "No alert was raised.");
 }
 
 async function turn() {

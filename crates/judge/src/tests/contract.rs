@@ -87,6 +87,20 @@ fn a_pane_of_an_unknown_version_waits_and_holds_the_offset_back() {
 }
 
 #[test]
+fn records_that_are_read_again_and_wait_do_not_take_the_committed_offset_back() {
+    let mut judge = Judge::new(config());
+    assigned(&mut judge, Some(2), None);
+    let values = [bytes(&pane()), bytes(&Journal::Command(first_champion())), bytes(&Journal::Tick { now_ms: 5 })];
+    step(&mut judge, Input::Batch(&batch(0, &values)));
+    assert!(!judge.accepts(&source()), "the first record waits for its version");
+    assert_eq!(judge.commit_offset(&source(), 3), 2, "what was said below 2 is never said again");
+    assert_eq!(judge.snapshot(&source()), None, "the state is that of offset 0");
+    step(&mut judge, Input::Loaded { version: &version(1), part: Ok(known()) });
+    step(&mut judge, Input::Tick { now_ms: 0 });
+    assert!(judge.snapshot(&source()).is_some() && judge.commit_offset(&source(), 3) == 3);
+}
+
+#[test]
 fn records_below_the_committed_offset_say_nothing_again_and_an_open_run_is_launched_again() {
     use records::journal::{Action, Command};
     let mut judge = Judge::new(config());
