@@ -16,7 +16,17 @@ fn train(pipeline: &Pipeline) {
 
 fn produce(pipeline: &Pipeline, from: &str, days: &str) -> usize {
     let said = pipeline.run(&[
-        "produce", "--events", EVENTS, "--labels", LABELS, "--from", from, "--days", days, "--partitions", "4",
+        "produce",
+        "--events",
+        EVENTS,
+        "--labels",
+        LABELS,
+        "--from",
+        from,
+        "--days",
+        days,
+        "--partitions",
+        "4",
         "--broken",
     ]);
     said.split_whitespace().next().unwrap().parse().unwrap()
@@ -41,7 +51,7 @@ fn check_predictions(records: &[Record]) {
 
 #[test]
 fn every_event_is_scored_or_rejected_once_though_the_daemon_is_killed() {
-    let pipeline = Pipeline::of("flights.toml", "killed", &broker::address());
+    let pipeline = Pipeline::of("flights.toml", "killed", broker::address());
     train(&pipeline);
     let mut sent = produce(&pipeline, "2013-02-01", "8");
     let daemon = pipeline.daemon();
@@ -55,7 +65,9 @@ fn every_event_is_scored_or_rejected_once_though_the_daemon_is_killed() {
     let daemon = pipeline.daemon();
     let total = || pipeline.read("killed.rejected").len() + pipeline.read("killed.predictions").len();
     let began = std::time::Instant::now();
-    let labels_rejected = |records: &[Record]| records.iter().filter(|r| r.value.as_ref().is_some_and(|v| !v.starts_with(b"{\"event_id\":") )).count();
+    let labels_rejected = |records: &[Record]| {
+        records.iter().filter(|r| r.value.as_ref().is_some_and(|v| !v.starts_with(b"{\"event_id\":"))).count()
+    };
     while total() < sent && began.elapsed() < LIMIT {
         std::thread::sleep(Duration::from_millis(300));
     }
@@ -69,7 +81,7 @@ fn every_event_is_scored_or_rejected_once_though_the_daemon_is_killed() {
 
 #[test]
 fn bad_input_gets_a_clear_message_and_a_stable_exit_code() {
-    let pipeline = Pipeline::of("flights.toml", "faulty", &broker::address());
+    let pipeline = Pipeline::of("flights.toml", "faulty", broker::address());
     let fails = |arguments: &[&str], code: i32, says: &str| {
         let output = pipeline.command(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -54,15 +54,10 @@ fn check_swaps(seen: &Seen) {
 
 #[test]
 fn a_harmful_change_is_answered_and_a_worse_challenger_rolled_back_whatever_the_schedule() {
-    let retrain = Retrain {
-        new_labels: 0.6,
-        probation: 0.4,
-        follow_ups: false,
-        wait_for_runs: true,
-        ..Retrain::default()
-    };
+    let retrain =
+        Retrain { new_labels: 0.6, probation: 0.4, follow_ups: false, wait_for_runs: true, ..Retrain::default() };
     let script = Script::new(Task::BinaryClassification, 34, retrain);
-    let seen = check(&script, 1..300);
+    let seen = check(&script, 1..25);
     use PromotionCause::{First, ProbationEnded, RollBack, Run};
     assert_eq!(causes(&seen)[..5], [First, Run, ProbationEnded, Run, RollBack], "{:?}", causes(&seen));
     let champion = |place: usize| seen.promotions[place].line_up.members[0].version.clone();
@@ -77,7 +72,7 @@ fn a_harmful_change_is_answered_and_a_worse_challenger_rolled_back_whatever_the_
 fn three_classes_go_the_same_way() {
     let retrain = Retrain { on_new_labels: false, wait_for_runs: true, ..Retrain::default() };
     let script = Script::new(Task::MulticlassClassification, 18, retrain);
-    let seen = check(&script, 1..300);
+    let seen = check(&script, 1..9);
     assert_eq!(causes(&seen)[..2], [PromotionCause::First, PromotionCause::Run]);
     check_swaps(&seen);
 }
@@ -86,7 +81,7 @@ fn three_classes_go_the_same_way() {
 fn numbers_go_the_same_way() {
     let retrain = Retrain { on_new_labels: false, baseline: false, wait_for_runs: true, ..Retrain::default() };
     let script = Script::new(Task::Regression, 18, retrain);
-    let seen = check(&script, 1..300);
+    let seen = check(&script, 1..9);
     assert_eq!(causes(&seen)[..2], [PromotionCause::First, PromotionCause::Run]);
     check_swaps(&seen);
 }

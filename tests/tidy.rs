@@ -1,7 +1,5 @@
 //! Rules a machine can check: who depends on whom, how long files are, what every crate says of itself.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -97,8 +97,7 @@ fn with_prediction(task: Task, rows: &RecordBatch, scores: &[f64]) -> RecordBatc
     } else {
         Arc::new(Float64Array::from(scores.to_vec()))
     };
-    let data_type =
-        if task == Task::MulticlassClassification { DataType::Utf8 } else { DataType::Float64 };
+    let data_type = if task == Task::MulticlassClassification { DataType::Utf8 } else { DataType::Float64 };
     assert_eq!(prediction.data_type(), &data_type);
     assert!(rows.column(0).as_primitive::<Float64Type>().null_count() == 0);
     let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();

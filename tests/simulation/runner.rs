@@ -307,7 +307,10 @@ impl Runner {
         let of = |s: &Source| {
             let accepts = self.stage.accepts(&s.source);
             let (end, next, collected) = (log.end(&s.source), s.next, (s.replay.len(), s.batch.len()));
-            format!("{} accepts {accepts}, next {next:?} of {end}, collected {collected:?}, to {:?}", s.source, s.restore_to)
+            format!(
+                "{} accepts {accepts}, next {next:?} of {end}, collected {collected:?}, to {:?}",
+                s.source, s.restore_to
+            )
         };
         format!("{} {:?}, {} loads", self.name, self.sources.iter().map(of).collect::<Vec<_>>(), self.inbox.len())
     }

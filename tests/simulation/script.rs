@@ -37,8 +37,7 @@ pub(super) fn shape(task: Task) -> Shape {
 
 pub(super) fn schema() -> EventSchema {
     let field = |name: &str, field_type| Field { name: name.to_owned(), field_type, required: false };
-    let fields =
-        vec![field("a", FieldType::Float), field("b", FieldType::Float), field("origin", FieldType::Category)];
+    let fields = vec![field("a", FieldType::Float), field("b", FieldType::Float), field("origin", FieldType::Category)];
     EventSchema { fields }
 }
 

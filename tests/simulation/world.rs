@@ -2,9 +2,7 @@
 
 use super::log::{Log, source};
 use super::runner::{Done, Fate, Part, Runner, Turn};
-use super::script::{
-    BASE_MS, LATENESS_MS, MAX_SKEW_MS, Script, classes, event_format, hash, label_format, shape,
-};
+use super::script::{BASE_MS, LATENESS_MS, MAX_SKEW_MS, Script, classes, event_format, hash, label_format, shape};
 use super::seen::Seen;
 use domain::time::Watermark;
 use domain::{Effect, OutputRecord, Slices, SourcePartition, Stage, TopicRole, Version};
@@ -79,8 +77,8 @@ impl<'a> World<'a> {
             archived: [vec![i64::MIN; 2], vec![i64::MIN; 2]],
             ended: false,
         };
-        for stage in 0..STAGES.len() {
-            let replicas = if STAGES[stage].0 == "judge" { 1 } else { chaos.replicas };
+        for (stage, (name, _)) in STAGES.iter().enumerate() {
+            let replicas = if *name == "judge" { 1 } else { chaos.replicas };
             let opened = (0..replicas).map(|_| world.open(stage)).collect();
             world.runners.push(opened);
             world.deal(stage);
@@ -288,9 +286,8 @@ impl<'a> World<'a> {
     }
 
     fn all_sent(&self) -> bool {
-        let all = |sent: &[usize], logs: &[Vec<super::log::Record>]| {
-            sent.iter().zip(logs).all(|(n, log)| *n == log.len())
-        };
+        let all =
+            |sent: &[usize], logs: &[Vec<super::log::Record>]| sent.iter().zip(logs).all(|(n, log)| *n == log.len());
         all(&self.sent[0], &self.script.events) && all(&self.sent[1], &self.script.labels)
     }
 
@@ -308,9 +305,9 @@ impl<'a> World<'a> {
         let mut any = false;
         for kind in 0..2 {
             let logs = [&self.script.events, &self.script.labels][kind];
-            for partition in 0..2 {
+            for (partition, log) in logs.iter().enumerate() {
                 let sent = self.sent[kind][partition];
-                let Some(last) = logs[partition][..sent].last() else { continue };
+                let Some(last) = log[..sent].last() else { continue };
                 let watermark = Watermark { time_ms: last.timestamp_ms - LATENESS_MS - 900, idle: false };
                 if self.archived[kind][partition] < watermark.time_ms {
                     self.archived[kind][partition] = watermark.time_ms;

@@ -53,7 +53,10 @@ pub async fn serve(listen: &str, pipeline: &str, view: SharedView, ready: Ready)
 }
 
 async fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, "no-cache")], text)
+    (
+        [(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, "no-cache")],
+        text,
+    )
 }
 
 async fn show(State(app): State<App>) -> impl IntoResponse {

@@ -15,11 +15,8 @@ const ALERTS_SHOWN: usize = 50;
 pub(crate) fn state(view: &View, pipeline: &str) -> Value {
     let replay = Replay { events_produced: 0, seconds: 0.0, held_seconds: 0.0 };
     let summary = Summary::of(view, replay);
-    let mut totals: Vec<&Window> = view
-        .windows
-        .values()
-        .filter(|w| w.clock == Clock::EventTime && w.segment == "*" && w.version == "*")
-        .collect();
+    let mut totals: Vec<&Window> =
+        view.windows.values().filter(|w| w.clock == Clock::EventTime && w.segment == "*" && w.version == "*").collect();
     totals.sort_by(|a, b| a.window.start.cmp(&b.window.start));
     let series: Vec<Value> = totals.iter().map(|w| point(w)).collect();
     let alerts: Vec<_> = view.alerts.iter().rev().take(ALERTS_SHOWN).collect();
@@ -85,10 +82,8 @@ fn drift(view: &View) -> Value {
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
     let mut series: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for (name, _) in ranked.into_iter().take(FEATURES_MAX) {
-        let mut points: Vec<(&str, &records::window::Drift)> = windows
-            .iter()
-            .filter_map(|w| w.drift.get(name).map(|d| (w.window.start.as_str(), d)))
-            .collect();
+        let mut points: Vec<(&str, &records::window::Drift)> =
+            windows.iter().filter_map(|w| w.drift.get(name).map(|d| (w.window.start.as_str(), d))).collect();
         points.sort_by_key(|(start, _)| *start);
         series.insert(name, points.iter().map(|(start, d)| json!([start, d.psi, d.threshold, d.drifted])).collect());
     }

@@ -110,7 +110,7 @@ pub struct Summary {
     pub frozen: Option<Scored>,
     /// The same by month.
     pub months: Vec<Month>,
-    /// Swap positions.
+    /// Swap positions, by promotion and partition.
     pub swaps: Vec<Swap>,
     /// Alerts raised.
     pub alerts: Vec<RaisedAlert>,
@@ -160,7 +160,7 @@ impl Summary {
             served: total.as_ref().map(|c| Scored::of(&c.served)),
             frozen: total.as_ref().map(|c| Scored::of(&c.frozen)),
             months: months(view),
-            swaps: view.swaps.values().cloned().collect(),
+            swaps: swaps(view),
             alerts: raised(&view.alerts),
             runs: runs(view),
             events_per_second,
@@ -187,6 +187,12 @@ impl Summary {
             .map(|(name, left, names, right)| format!("{name} = {left}, but {names} = {right}"))
             .collect()
     }
+}
+
+fn swaps(view: &View) -> Vec<Swap> {
+    let mut swaps: Vec<Swap> = view.swaps.values().cloned().collect();
+    swaps.sort_by(|a, b| (a.promotion, &a.topic, a.partition).cmp(&(b.promotion, &b.topic, b.partition)));
+    swaps
 }
 
 fn months(view: &View) -> Vec<Month> {

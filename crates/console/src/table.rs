@@ -1,28 +1,54 @@
 //! The summary as text for a terminal.
 
 use crate::summary::{Scored, Summary};
-use std::fmt::Write;
+use std::fmt::{self, Write};
+
+/// Text under construction, line by line.
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, text: fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        writeln!(self.0, "{text}").unwrap_or_default();
+    }
+}
 
 /// The table a person can check.
 #[must_use]
 pub fn render(summary: &Summary) -> String {
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let mut line = |text: std::fmt::Arguments<'_>| writeln!(out, "{text}").unwrap_or_default();
-    line(format_args!(
+    let mut page = Page(String::new());
+    counts(&mut page, summary);
+    months(&mut page, summary);
+    decisions(&mut page, summary);
+    alerts(&mut page, summary);
+    page.line(format_args!(
+        "\n{:.0} events/s over the whole replay, training included; it waited at `lead` for {:.1} s",
+        summary.events_per_second, summary.held_seconds
+    ));
+    page.0
+}
+
+fn counts(page: &mut Page, s: &Summary) {
+    page.line(format_args!(
         "events       {:>9} produced = {} scored + {} rejected    (labels rejected: {})",
-        summary.events_produced, summary.scored, summary.rejected, summary.labels_rejected
+        s.events_produced, s.scored, s.rejected, s.labels_rejected
     ));
-    line(format_args!(
-        "predictions  {:>9} = {} joined + {} pending + {} expired + {} repeated",
-        summary.predictions, summary.joined, summary.pending, summary.expired, summary.repeated
+    page.line(format_args!(
+        "predictions  {:>9} = {} joined + {} pending + {} expired + {} repeated\n",
+        s.predictions, s.joined, s.pending, s.expired, s.repeated
     ));
-    line(format_args!(""));
-    line(format_args!("{:<9} {:>8}   {:<19}   {:<19}", "", "", "log loss (or rmse)", "AUC"));
-    line(format_args!("{:<9} {:>8}   {:>9} {:>9}   {:>9} {:>9}", "month", "labelled", "served", "frozen", "served", "frozen"));
+}
+
+fn months(page: &mut Page, summary: &Summary) {
+    let loss = if summary.served.as_ref().is_some_and(|s| s.rmse.is_some()) { "rmse" } else { "log loss" };
+    page.line(format_args!("{:<9} {:>8}   {loss:<19}   AUC", "", ""));
+    page.line(format_args!(
+        "{:<9} {:>8}   {:>9} {:>9}   {:>9} {:>9}",
+        "month", "labelled", "served", "frozen", "served", "frozen"
+    ));
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
     let mut row = |name: &str, served: &Scored, frozen: &Scored| {
-        line(format_args!(
+        page.line(format_args!(
             "{name:<9} {:>8}   {:>9} {:>9}   {:>9} {:>9}",
             served.rows,
             number(served.log_loss.or(served.rmse)),
@@ -37,38 +63,47 @@ pub fn render(summary: &Summary) -> String {
     if let (Some(served), Some(frozen)) = (&summary.served, &summary.frozen) {
         row("all", served, frozen);
     }
-    line(format_args!("\nretraining runs: {}", summary.runs.len()));
+}
+
+fn decisions(page: &mut Page, summary: &Summary) {
+    page.line(format_args!("\nretraining runs: {}", summary.runs.len()));
     for run in &summary.runs {
-        line(format_args!(
-            "  {:>3}  {}  {:<10} {:<9} {} {}",
+        page.line(format_args!(
+            "  {:>3}  {}  {:<10} {:<11} {} {}",
             run.run,
-            run.cut_off.get(..10).unwrap_or_default(),
+            day(&run.cut_off),
             run.trigger,
             run.state,
             run.version.as_deref().unwrap_or("-"),
             run.family.as_deref().unwrap_or("-"),
         ));
     }
-    line(format_args!("\nswaps: {}", summary.swaps.len()));
+    page.line(format_args!("\nswaps: {}", summary.swaps.len()));
     for swap in &summary.swaps {
-        line(format_args!(
+        page.line(format_args!(
             "  promotion {:>3}  {} from {}/{} offset {}",
             swap.promotion, swap.version, swap.topic, swap.partition, swap.from_offset
         ));
     }
-    line(format_args!("\nalerts: {}", summary.alerts.len()));
+}
+
+fn alerts(page: &mut Page, summary: &Summary) {
+    page.line(format_args!("\nalerts: {}", summary.alerts.len()));
     for alert in &summary.alerts {
-        line(format_args!(
-            "  {}  {:<19} {:<8} {:.3} > {:.3}  {}  {}",
-            alert.raised.get(..10).unwrap_or_default(),
+        let end = alert.resolved.as_ref().map_or_else(|| "open".to_owned(), |r| format!("resolved {}", day(r)));
+        page.line(format_args!(
+            "  {}  {:<19} {:<8} {:.3} > {:.3}  {end}  {}",
+            day(&alert.raised),
             alert.name,
             alert.tier,
             alert.value,
             alert.threshold,
-            alert.resolved.as_ref().map_or("open".to_owned(), |r| format!("resolved {}", r.get(..10).unwrap_or_default())),
             alert.features.iter().take(3).cloned().collect::<Vec<_>>().join(", "),
         ));
     }
-    line(format_args!("\n{:.0} events/s; the replay waited at `lead` for {:.1} s", summary.events_per_second, summary.held_seconds));
-    out
+}
+
+/// The date of an RFC 3339 time.
+fn day(time: &str) -> &str {
+    time.get(..10).unwrap_or(time)
 }

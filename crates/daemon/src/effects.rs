@@ -145,7 +145,13 @@ pub(crate) fn tell_judge<P: Serialize, C: Serialize>(config: &Config, record: &J
     let value = records::to_postcard(record)?;
     let topic = config.derived(&TopicRole::Journal.to_string());
     let headers: [(&str, &[u8]); 1] = [(RECORD_HEADER, kind::JOURNAL.as_bytes())];
-    sender.send(&Message { topic: &topic, partition: Some(0), value: Some(&value), headers: &headers, ..Message::default() })?;
+    sender.send(&Message {
+        topic: &topic,
+        partition: Some(0),
+        value: Some(&value),
+        headers: &headers,
+        ..Message::default()
+    })?;
     sender.flush(Duration::from_secs(30))?;
     Ok(())
 }

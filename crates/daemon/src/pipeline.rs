@@ -57,11 +57,7 @@ fn wire(name: &str, config: &Arc<Config>, layout: &Layout, effects: &Effects) ->
     let derived = |role| vec![(role, layout.name(role).to_owned())];
     let wired = |stage, reads| Wired { stage, reads, reads_control: false, ticks: false, wants: Wants::Nothing };
     Ok(match name {
-        "score" => Wired {
-            reads_control: true,
-            wants: Wants::Bundle,
-            ..wired(wiring::score(config, layout)?, events)
-        },
+        "score" => Wired { reads_control: true, wants: Wants::Bundle, ..wired(wiring::score(config, layout)?, events) },
         "intake" => wired(wiring::intake(config, layout)?, labels),
         "join" => wired(wiring::join(config, layout), derived(TopicRole::Tracking)),
         "judge" => Wired {
@@ -69,10 +65,9 @@ fn wire(name: &str, config: &Arc<Config>, layout: &Layout, effects: &Effects) ->
             wants: Wants::Known,
             ..wired(wiring::judge(config, layout), derived(TopicRole::Journal))
         },
-        "archive" => Wired {
-            reads_control: true,
-            ..wired(wiring::archive(config, effects)?, [events, labels].concat())
-        },
+        "archive" => {
+            Wired { reads_control: true, ..wired(wiring::archive(config, effects)?, [events, labels].concat()) }
+        }
         other => anyhow::bail!("`{other}` is not a stage; expected {}", STAGES.join(", ")),
     })
 }
@@ -96,7 +91,7 @@ pub(crate) fn start(config: &Arc<Config>, layout: &Layout, options: Options) -> 
     let mut running = Running {
         runners: Vec::new(),
         ready: Vec::new(),
-        stop: stop.clone(),
+        stop,
         failed: Arc::default(),
         ended: Arc::default(),
         effects: effects.clone(),
@@ -224,9 +219,8 @@ pub(crate) fn import_champion(
     if !view.lock().unwrap_or_else(PoisonError::into_inner).promotions.is_empty() {
         return Ok(true);
     }
-    let Some(version) = runtime.block_on(async {
-        store::Store::open(&config.registry.url)?.alias(&config.pipeline.name, "champion").await
-    })?
+    let Some(version) = runtime
+        .block_on(async { store::Store::open(&config.registry.url)?.alias(&config.pipeline.name, "champion").await })?
     else {
         return Ok(false);
     };

@@ -1,8 +1,8 @@
 //! Sends a replay: in order, no faster than asked, never past the gate.
 
 use crate::replay::{Kind, Merged, Record};
-use domain::ids::tracking_partition;
 use domain::fingerprint;
+use domain::ids::tracking_partition;
 use kafka::{Message, Sender};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,8 @@ impl Pace {
         if text == "max" {
             return Ok(Self::Max);
         }
-        let factor: f64 = text.parse().map_err(|_| anyhow::anyhow!("`{text}` is no speed; expected `max` or a number"))?;
+        let factor: f64 =
+            text.parse().map_err(|_| anyhow::anyhow!("`{text}` is no speed; expected `max` or a number"))?;
         anyhow::ensure!(factor.is_finite() && factor > 0.0, "speed {factor} is not above zero");
         Ok(Self::Compressed(factor))
     }
@@ -69,7 +70,13 @@ pub(crate) trait Gate {
 }
 
 /// Sends all of it.
-pub(crate) fn send(merged: &mut Merged, sender: &Sender, target: &Target, options: (Pace, bool), gate: &mut dyn Gate) -> anyhow::Result<Sent> {
+pub(crate) fn send(
+    merged: &mut Merged,
+    sender: &Sender,
+    target: &Target,
+    options: (Pace, bool),
+    gate: &mut dyn Gate,
+) -> anyhow::Result<Sent> {
     let (pace, with_broken) = options;
     let mut sent = Sent::default();
     let mut start: Option<(Instant, i64)> = None;

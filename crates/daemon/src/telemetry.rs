@@ -1,17 +1,21 @@
 //! Logs to the terminal; metrics and alerts to an OpenTelemetry receiver where one is named.
 
+mod exporters;
+mod gauges;
+
+use console::server::SharedView;
 use domain::Count;
+use exporters::Reach;
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
 use opentelemetry::metrics::{Counter, Meter, MeterProvider};
 use opentelemetry::{Key, KeyValue};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use records::alert::{Alert, State};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where telemetry goes. Clones share it.
+/// Where telemetry goes. Clones share it. Nothing here waits for the receiver, but [`Telemetry::stop`].
 #[derive(Clone)]
 pub(crate) struct Telemetry(Option<Arc<Exporters>>);
 
@@ -20,6 +24,8 @@ struct Exporters {
     metrics: SdkMeterProvider,
     meter: Meter,
     counters: Mutex<BTreeMap<&'static str, Counter<u64>>>,
+    alerts_reach: Arc<Reach>,
+    metrics_reach: Arc<Reach>,
     // The gRPC exporters need a runtime that lives as long as they do.
     runtime: tokio::runtime::Runtime,
 }
@@ -27,58 +33,48 @@ struct Exporters {
 /// Starts logging to standard error and, if `OTEL_EXPORTER_OTLP_ENDPOINT` is set, exporting.
 pub(crate) fn start(filter: &str) -> Telemetry {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The SDK says each failed attempt; ours are said once ([`Reach`]).
+    let filter = EnvFilter::try_new(format!("opentelemetry=off,{filter}"))
+        .unwrap_or_else(|_| EnvFilter::new("opentelemetry=off,info"));
+    // No layer takes these lines to the receiver: the exporters could not log about themselves.
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).init();
-    let wanted = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").is_ok_and(|endpoint| !endpoint.is_empty());
-    let disabled = std::env::var("OTEL_SDK_DISABLED").is_ok_and(|v| v.eq_ignore_ascii_case("true"));
-    if !wanted || disabled {
+    if !exporters::are_wanted() {
         return Telemetry(None);
     }
-    match exporters() {
+    match open() {
         Ok(exporters) => Telemetry(Some(Arc::new(exporters))),
         Err(error) => {
-            tracing::error!("telemetry is not exported: {error}");
+            tracing::error!("telemetry is not exported: {error:#}");
             Telemetry(None)
         }
     }
 }
 
-fn exporters() -> anyhow::Result<Exporters> {
+fn open() -> anyhow::Result<Exporters> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let guard = runtime.enter();
-    let resource = Resource::builder()
-        .with_service_name("vigie")
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attribute(KeyValue::new("service.instance.id", format!("{}", std::process::id())))
-        .build();
-    // `http/protobuf` is the specification's default.
-    let grpc = std::env::var("OTEL_EXPORTER_OTLP_PROTOCOL").is_ok_and(|p| p == "grpc");
-    let (log_exporter, metric_exporter) = if grpc {
-        (
-            opentelemetry_otlp::LogExporter::builder().with_tonic().build()?,
-            opentelemetry_otlp::MetricExporter::builder().with_tonic().build()?,
-        )
-    } else {
-        (
-            opentelemetry_otlp::LogExporter::builder().with_http().build()?,
-            opentelemetry_otlp::MetricExporter::builder().with_http().build()?,
-        )
-    };
-    let logs = SdkLoggerProvider::builder().with_resource(resource.clone()).with_batch_exporter(log_exporter).build();
-    let metrics = SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(metric_exporter).build();
+    let inside = runtime.enter();
+    let (alerts_reach, metrics_reach) = (Reach::of("alerts"), Reach::of("metrics"));
+    let logs = exporters::logs(exporters::resource(), Arc::clone(&alerts_reach))?;
+    let metrics = exporters::metrics(exporters::resource(), Arc::clone(&metrics_reach))?;
     let meter = metrics.meter("vigie");
-    drop(guard);
-    Ok(Exporters { logs, metrics, meter, counters: Mutex::default(), runtime })
+    drop(inside);
+    Ok(Exporters { logs, metrics, meter, counters: Mutex::default(), alerts_reach, metrics_reach, runtime })
 }
 
 impl Telemetry {
+    /// Reports what the view knows at every collection.
+    pub(crate) fn observe(&self, view: &SharedView, pipeline: &str) {
+        let Some(exporters) = &self.0 else { return };
+        tracing::info!("metrics and alerts go to {}", exporters::receiver());
+        gauges::register(&exporters.meter, view, pipeline);
+    }
+
     /// Emits what a committed transaction counted.
     pub(crate) fn counts(&self, counts: &[Count], pipeline: &str) {
         let Some(exporters) = &self.0 else { return };
         let mut counters = exporters.counters.lock().unwrap_or_else(PoisonError::into_inner);
         for count in counts {
-            let counter =
-                counters.entry(count.name).or_insert_with(|| exporters.meter.u64_counter(count.name).build());
+            let counter = counters.entry(count.name).or_insert_with(|| exporters.meter.u64_counter(count.name).build());
             let mut attributes = vec![KeyValue::new("vigie.pipeline", pipeline.to_owned())];
             if let Some((name, value)) = &count.attribute {
                 attributes.push(KeyValue::new(*name, value.clone()));
@@ -87,7 +83,7 @@ impl Telemetry {
         }
     }
 
-    /// Emits an alert as a log event, and hands it over at once: it may page somebody.
+    /// Emits an alert as a log event; it is sent within a fraction of a second.
     pub(crate) fn alert(&self, alert: &Alert, pipeline: &str) {
         let Some(exporters) = &self.0 else { return };
         let Some(name) = event_name(alert) else { return };
@@ -116,24 +112,18 @@ impl Telemetry {
         attribute("vigie.window.start", alert.window.start.clone().into());
         attribute("vigie.window.end", alert.window.end.clone().into());
         attribute("vigie.features", alert.features.join(",").into());
-        logger.emit(record);
-        if alert.state == State::Raised
-            && let Err(error) = exporters.logs.force_flush()
-        {
-            tracing::warn!("an alert is still queued: the telemetry receiver did not take it ({error})");
+        if let Some(run) = alert.run.and_then(|run| i64::try_from(run).ok()) {
+            attribute("vigie.run", run.into());
         }
+        logger.emit(record);
     }
 
     /// Hands over what is queued: logs first, then metrics.
     pub(crate) fn stop(&self) {
         let Some(exporters) = &self.0 else { return };
         let _inside = exporters.runtime.enter();
-        if let Err(error) = exporters.logs.shutdown() {
-            tracing::warn!("logs were not all exported: {error}");
-        }
-        if let Err(error) = exporters.metrics.shutdown() {
-            tracing::warn!("metrics were not all exported: {error}");
-        }
+        exporters.alerts_reach.tell_failure(&exporters.logs.shutdown());
+        exporters.metrics_reach.tell_failure(&exporters.metrics.shutdown());
     }
 }
 
@@ -147,5 +137,34 @@ fn event_name(alert: &Alert) -> Option<&'static str> {
         ("vigie.data_quality", State::Raised) => Some("vigie.data_quality.raised"),
         ("vigie.data_quality", State::Resolved) => Some("vigie.data_quality.resolved"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_an_event_when_it_is_raised_and_when_it_is_resolved() {
+        let alert = |name: &str, state| Alert {
+            id: "id".to_owned(),
+            name: name.to_owned(),
+            state,
+            tier: "page".to_owned(),
+            window: records::window::Span { start: String::new(), end: String::new() },
+            value: 1.0,
+            threshold: 0.5,
+            segment: "*".to_owned(),
+            version: "v".to_owned(),
+            features: Vec::new(),
+            example_ids: Vec::new(),
+            run: None,
+        };
+        for name in ["vigie.drift", "vigie.accuracy_loss", "vigie.data_quality"] {
+            assert_eq!(event_name(&alert(name, State::Raised)), Some(format!("{name}.raised").as_str()));
+            assert_eq!(event_name(&alert(name, State::Resolved)), Some(format!("{name}.resolved").as_str()));
+            assert_eq!(event_name(&alert(name, State::Held)), None, "held is no news");
+        }
+        assert_eq!(event_name(&alert("vigie.unknown", State::Raised)), None);
     }
 }

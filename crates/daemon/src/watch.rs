@@ -64,6 +64,7 @@ pub(crate) fn start(watch: Watch) -> anyhow::Result<Watching> {
     let topics: Vec<&str> = roles.keys().map(String::as_str).collect();
     watch.progress.reads(GROUP, &topics);
     let mut tail = Tail::new(&watch.connection, GROUP, &names, Start::Beginning)?;
+    watch.telemetry.observe(&watch.view, &watch.pipeline);
     let caught_up = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&caught_up);
     let follow = move || follow(&watch, &mut tail, &flag);
@@ -88,7 +89,8 @@ fn follow(watch: &Watch, tail: &mut Tail, caught_up: &AtomicBool) {
                 view.observe(batch.role, record.value, |name| batch.header(index, name));
             }
             drop(view);
-            let bytes = batch.iter().map(|r| r.key.map_or(0, <[u8]>::len) + r.value.map_or(0, <[u8]>::len)).sum::<usize>();
+            let bytes =
+                batch.iter().map(|r| r.key.map_or(0, <[u8]>::len) + r.value.map_or(0, <[u8]>::len)).sum::<usize>();
             let next = batch.last_offset().map_or(0, |offset| offset + 1);
             watch.progress.committed(&group, &batch.source, next, u64::try_from(bytes).unwrap_or(u64::MAX));
             // Alerts raised before this start were told by whoever ran then.

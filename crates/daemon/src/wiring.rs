@@ -28,11 +28,8 @@ pub(crate) fn shape(config: &Config) -> Shape {
 
 /// The score stage.
 pub(crate) fn score(config: &Config, layout: &Layout) -> anyhow::Result<Box<dyn Stage>> {
-    let segments = config
-        .segments
-        .iter()
-        .map(|s| score::Segment { name: s.name.clone(), column: s.column.clone() })
-        .collect();
+    let segments =
+        config.segments.iter().map(|s| score::Segment { name: s.name.clone(), column: s.column.clone() }).collect();
     Ok(Box::new(score::Stage::new(score::Config {
         format: formats::events(config),
         task: config.pipeline.task,

@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn a_sum_does_not_depend_on_the_order_of_its_terms() {
-        let terms: Vec<f64> = (0..1000).map(|i| 1.0 / f64::from(i + 1) * if i % 2 == 0 { 1e6 } else { -1e-6 }).collect();
+        let terms: Vec<f64> =
+            (0..1000).map(|i| 1.0 / f64::from(i + 1) * if i % 2 == 0 { 1e6 } else { -1e-6 }).collect();
         let forward: Fixed = terms.iter().copied().map(Fixed::from_f64).sum();
         let backward: Fixed = terms.iter().rev().copied().map(Fixed::from_f64).sum();
         assert_eq!(forward, backward);

@@ -116,14 +116,21 @@ impl Outputs {
                 bytes.extend_from_slice(value);
             }
         });
-        if record.value.is_none() && let Some(row) = self.rows.last_mut() {
+        if record.value.is_none()
+            && let Some(row) = self.rows.last_mut()
+        {
             row.value = None;
         }
     }
 
     /// Appends a record whose value the closure writes straight into the arena (it must only
     /// append); `record.value` is ignored.
-    pub fn push_with(&mut self, record: OutputRecord<'_>, headers: &[(&str, &[u8])], write_value: impl FnOnce(&mut Vec<u8>)) {
+    pub fn push_with(
+        &mut self,
+        record: OutputRecord<'_>,
+        headers: &[(&str, &[u8])],
+        write_value: impl FnOnce(&mut Vec<u8>),
+    ) {
         let key = record.key.map(|k| self.append(k));
         let first = self.headers.len();
         for (name, value) in headers {

@@ -66,7 +66,9 @@ impl fmt::Debug for Input<'_> {
             Self::Batch(batch) => write!(f, "Batch({}, {} records)", batch.source, batch.len()),
             Self::Idle(source) => write!(f, "Idle({source})"),
             Self::Control(batch) => write!(f, "Control({} records)", batch.len()),
-            Self::Loaded { version, part } => write!(f, "Loaded({version}, {})", if part.is_ok() { "ok" } else { "failed" }),
+            Self::Loaded { version, part } => {
+                write!(f, "Loaded({version}, {})", if part.is_ok() { "ok" } else { "failed" })
+            }
             Self::Tick { now_ms } => write!(f, "Tick({now_ms})"),
         }
     }

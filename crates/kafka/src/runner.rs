@@ -224,6 +224,8 @@ impl Runner {
         }
         let commits = self.offsets()?;
         if commits.is_empty() && self.standing.is_empty() && self.out.is_empty() {
+            // Read, but held back by the stage: whoever waits for readers need not wait for that.
+            self.publish_progress();
             self.hand_over();
             return Ok(());
         }
@@ -269,16 +271,21 @@ impl Runner {
                 source.commit = Some((offset, metadata));
             }
         }
-        for source in &mut self.consumer.sources {
-            if let (Some(next), bytes @ 1..) = (source.next, std::mem::take(&mut source.stepped_bytes)) {
-                self.hooks.progress.committed(&self.group, &source.source, next, bytes);
-            }
-        }
+        self.publish_progress();
         self.hand_over();
         self.commits += u64::from(moved);
         let every = self.config.checkpoint_every;
         if moved && every > 0 && self.commits.is_multiple_of(every) {
             self.checkpoint();
+        }
+    }
+
+    /// Tells how far was read, for whoever must not run ahead of the readers.
+    fn publish_progress(&mut self) {
+        for source in &mut self.consumer.sources {
+            if let (Some(next), bytes @ 1..) = (source.next, std::mem::take(&mut source.stepped_bytes)) {
+                self.hooks.progress.committed(&self.group, &source.source, next, bytes);
+            }
         }
     }
 

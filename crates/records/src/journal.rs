@@ -194,8 +194,7 @@ impl JoinCounters {
     /// Whether both equations of the type's description hold.
     #[must_use]
     pub fn balances(&self) -> bool {
-        let labels =
-            self.labels_joined + self.waiting + self.orphan + self.duplicate + self.corrected + self.late;
+        let labels = self.labels_joined + self.waiting + self.orphan + self.duplicate + self.corrected + self.late;
         self.predictions == self.joined + self.pending + self.expired + self.repeated && self.labels == labels
     }
 }

@@ -158,10 +158,6 @@ mod tests {
             "b",
             &format!(r#"{}"y","probabilities":{{"x":0.25,"y":0.75}}{tail}"#, head(r#""b""#)),
         );
-        check(
-            Outcome::Number(f64::NAN),
-            "q\"\\\n\u{1}é",
-            &format!(r#"{}null{tail}"#, head(r#""q\"\\\n\u0001é""#)),
-        );
+        check(Outcome::Number(f64::NAN), "q\"\\\n\u{1}é", &format!(r#"{}null{tail}"#, head(r#""q\"\\\n\u0001é""#)));
     }
 }

@@ -27,8 +27,7 @@ pub fn push(out: &mut Outputs, batch: &RawBatch, index: usize, refusal: Refusal<
     let size = record.value.map_or(0, <[u8]>::len).to_string();
     let truncated = record.value.is_some_and(|v| v.len() > TRUNCATE_ABOVE_BYTES);
     let value = record.value.map(|v| v.get(..TRUNCATE_ABOVE_BYTES).unwrap_or(v));
-    let mut headers: Vec<(&str, &[u8])> =
-        batch.headers(index).map(|h| (h.name, h.value.unwrap_or_default())).collect();
+    let mut headers: Vec<(&str, &[u8])> = batch.headers(index).map(|h| (h.name, h.value.unwrap_or_default())).collect();
     headers.extend_from_slice(&[
         (RECORD_HEADER, kind::REJECTED.as_bytes()),
         ("vigie.reason", refusal.reason.as_bytes()),

@@ -365,7 +365,15 @@ fn a_line_up_is_taken_at_its_stream_time_and_written_before_its_first_prediction
     let expected = [(1, None, 10_000), (2, Some(A), 12_250), (3, Some(B), 13_600)];
     let found: Vec<_> = swaps.iter().map(|s| (s.1, s.2.as_deref(), s.3)).collect();
     assert_eq!(found, expected);
-    let champion = |offset: i64| if offset < swaps[1].0 { A } else if offset < swaps[2].0 { B } else { C };
+    let champion = |offset: i64| {
+        if offset < swaps[1].0 {
+            A
+        } else if offset < swaps[2].0 {
+            B
+        } else {
+            C
+        }
+    };
     for line in &seen.predictions {
         let offset = line.rsplit_once("\"offset\":").unwrap().1.split_once('}').unwrap().0.parse().unwrap();
         assert!(line.contains(champion(offset)), "{line}");

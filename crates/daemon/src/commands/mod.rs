@@ -20,8 +20,9 @@ pub(crate) fn configuration(path: &Path) -> anyhow::Result<Config> {
 
 /// Reads a time given on the command line.
 pub(crate) fn time(text: &str) -> anyhow::Result<i64> {
-    records::time::parse_rfc3339(text)
-        .ok_or_else(|| anyhow::anyhow!("`{text}` is not a time; expected RFC 3339, as in 2013-04-01T00:00:00Z, or a date"))
+    records::time::parse_rfc3339(text).ok_or_else(|| {
+        anyhow::anyhow!("`{text}` is not a time; expected RFC 3339, as in 2013-04-01T00:00:00Z, or a date")
+    })
 }
 
 /// A runtime for the asynchronous parts: object store, console, subprocesses.

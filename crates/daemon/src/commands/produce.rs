@@ -78,16 +78,20 @@ pub(crate) fn bar(what: &str) -> ProgressBar {
 pub(crate) fn show(bar: &ProgressBar, sent: &Sent, time_ms: i64) {
     if (sent.events + sent.labels).is_multiple_of(2_000) {
         let day = records::time::rfc3339(time_ms);
-        bar.set_message(format!("{} events, {} labels, {}", sent.events, sent.labels, day.get(..10).unwrap_or_default()));
+        bar.set_message(format!(
+            "{} events, {} labels, {}",
+            sent.events,
+            sent.labels,
+            day.get(..10).unwrap_or_default()
+        ));
         bar.tick();
     }
 }
 
 /// The user's first topic of each kind, with the partitions it gets if it does not exist.
 pub(crate) fn target(config: &Config) -> anyhow::Result<Target> {
-    let first = |names: Vec<String>, key: &str| {
-        names.into_iter().next().ok_or_else(|| anyhow::anyhow!("{key} names no topic"))
-    };
+    let first =
+        |names: Vec<String>, key: &str| names.into_iter().next().ok_or_else(|| anyhow::anyhow!("{key} names no topic"));
     Ok(Target {
         events: (first(config.event_topics(), "events.topic")?, 1),
         labels: (first(config.label_topics(), "labels.topic")?, 1),

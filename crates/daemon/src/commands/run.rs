@@ -40,8 +40,7 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
     })?;
     if !config.console.listen.is_empty() {
         let ready = running.readiness();
-        let serving =
-            console::server::serve(&config.console.listen, &config.pipeline.name, Arc::clone(&view), ready);
+        let serving = console::server::serve(&config.console.listen, &config.pipeline.name, Arc::clone(&view), ready);
         tracing::info!("console: http://{}", running.runtime().block_on(serving)?);
     }
     let began = Instant::now();

@@ -36,7 +36,12 @@ async fn first(args: &Train) -> anyhow::Result<()> {
     let store = Store::open(&config.registry.url)?;
     let files = wiring::seed_spec(&config, until_ms)?;
     let seeded = train::seed(&store, &config.pipeline.name, events, labels, &files).await.map_err(|e| failure(&e))?;
-    tracing::info!("{} events and {} labels kept as seed, {} rows left out", seeded.events, seeded.labels, seeded.skipped);
+    tracing::info!(
+        "{} events and {} labels kept as seed, {} rows left out",
+        seeded.events,
+        seeded.labels,
+        seeded.skipped
+    );
     let after_last = seeded.last_event_ms.map_or(0, |last| last.saturating_add(config.windows.length.as_ms()));
     let spec = wiring::first_spec(&config, until_ms.unwrap_or(after_last));
     let challenger = train(&spec, args.json).await?;

@@ -95,7 +95,8 @@ fn columns_exist(config: &Config, faults: &mut Faults) {
             Some(field) if field.field_type == FieldType::Category => {}
             Some(_) => faults.push((key, format!("`{}` is no category; a segment needs one", segment.column))),
             None => {
-                let hint = nearest(&segment.column, known()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+                let hint =
+                    nearest(&segment.column, known()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
                 faults.push((key, format!("`{}` is not declared in events.field{hint}", segment.column)));
             }
         }
@@ -110,14 +111,20 @@ fn spans_agree(config: &Config, faults: &mut Faults) {
             format!("{} is longer than labels.horizon, {}", labels.maturity, labels.horizon),
         ));
     }
-    for (key, span) in [("windows.length", windows.length), ("labels.horizon", labels.horizon), ("windows.idle_after", windows.idle_after)]
-    {
+    for (key, span) in [
+        ("windows.length", windows.length),
+        ("labels.horizon", labels.horizon),
+        ("windows.idle_after", windows.idle_after),
+    ] {
         if span.as_ms() <= 0 {
             faults.push((key.into(), format!("{span} is not longer than zero")));
         }
     }
-    for (key, text) in [("topics.retention", &config.topics.retention), ("train.time_limit", &config.train.time_limit)] {
-        if text != "unlimited" && let Err(fault) = super::duration::Span::parse(text) {
+    for (key, text) in [("topics.retention", &config.topics.retention), ("train.time_limit", &config.train.time_limit)]
+    {
+        if text != "unlimited"
+            && let Err(fault) = super::duration::Span::parse(text)
+        {
             faults.push((key.into(), format!("{fault}, or `unlimited`")));
         }
     }

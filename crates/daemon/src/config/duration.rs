@@ -37,7 +37,9 @@ impl Span {
             (Some(number), Some(factor)) => {
                 number.checked_mul(factor).map(Self).ok_or_else(|| format!("`{text}` is too long a span of time"))
             }
-            _ => Err(format!("`{text}` is not a span of time; expected a whole number and d, h, m, s or ms, as in `12h`")),
+            _ => Err(format!(
+                "`{text}` is not a span of time; expected a whole number and d, h, m, s or ms, as in `12h`"
+            )),
         }
     }
 }

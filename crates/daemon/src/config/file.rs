@@ -251,8 +251,8 @@ impl Default for Train {
     fn default() -> Self {
         Self {
             families: vec!["logistic_regression".to_owned(), "gradient_boosting".to_owned()],
-            trials: 4,
-            threads: 2,
+            trials: 2,
+            threads: 1,
             seed: 1,
             time_limit: "10m".to_owned(),
         }
@@ -270,10 +270,7 @@ pub(crate) struct Alerts {
 
 impl Default for Alerts {
     fn default() -> Self {
-        Self {
-            false_alarms: Budget { count: 1.0, period: Span::ms(30 * 86_400_000) },
-            drift_tolerance: 0.1,
-        }
+        Self { false_alarms: Budget { count: 1.0, period: Span::ms(30 * 86_400_000) }, drift_tolerance: 0.1 }
     }
 }
 

@@ -232,9 +232,17 @@ url = "file:///tmp/r"
     #[test]
     fn each_fault_names_its_place_its_key_and_what_was_expected() {
         check(("", ""), &[], &[]);
-        check(("topic = \"e\"", "topik = \"e\""), &[], &["FILE:9:1: events.topik: unknown field `topik`", "FILE:8:2: events.topic: is missing"]);
+        check(
+            ("topic = \"e\"", "topik = \"e\""),
+            &[],
+            &["FILE:9:1: events.topik: unknown field `topik`", "FILE:8:2: events.topic: is missing"],
+        );
         check(("\"3d\"", "\"3 weeks\""), &[], &["FILE:17:1: labels.horizon: `3 weeks` is not a span of time"]);
-        check(("\"float\"", "\"flaot\""), &[], &["FILE:12:24: events.field[0].type: unknown variant `flaot`, expected one of"]);
+        check(
+            ("\"float\"", "\"flaot\""),
+            &[],
+            &["FILE:12:24: events.field[0].type: unknown variant `flaot`, expected one of"],
+        );
         check(("name = \"p\"", "name = \"P P\""), &[], &["FILE:3:1: pipeline.name: `P P`"]);
         check(("", ""), &[("VIGIE__PIPELINE__NAME", "No")], &["VIGIE__PIPELINE__NAME: pipeline.name: `No`"]);
         check(("version = 1", "version = 2"), &[], &["FILE:1:1: version: 2"]);

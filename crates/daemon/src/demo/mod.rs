@@ -102,8 +102,7 @@ impl Stage<'_> {
             return Ok(());
         }
         let ready = running.readiness();
-        let serving =
-            console::server::serve(&self.args.console, &self.config.pipeline.name, Arc::clone(view), ready);
+        let serving = console::server::serve(&self.args.console, &self.config.pipeline.name, Arc::clone(view), ready);
         match running.runtime().block_on(serving) {
             Ok(address) => say(&format!("console: http://{address}")),
             // The demo is worth running without its console: the port may be taken.
@@ -119,7 +118,8 @@ impl Stage<'_> {
         let lead_ms = self.config.retrain.lead.as_ms();
         let holds = !self.args.no_retrain;
         let bar = produce::bar("replaying");
-        let mut gate = gate::Gate::new(view, progress, running, bar.clone(), holds.then_some((self.settings.from_ms, lead_ms)));
+        let mut gate =
+            gate::Gate::new(view, progress, running, bar.clone(), holds.then_some((self.settings.from_ms, lead_ms)));
         let sent = send(&mut merged, &sender, self.target, (Pace::parse(&self.args.speed)?, true), &mut gate)?;
         bar.finish_and_clear();
         say(&format!(
@@ -190,7 +190,11 @@ fn create_topics(config: &Config, broker: Option<&EmbeddedBroker>, target: &Targ
 
 /// Whether a path is there, for messages.
 pub(crate) fn must_exist(path: &Path, what: &str) -> anyhow::Result<()> {
-    anyhow::ensure!(path.is_file(), "{what} `{}` is not there; run the demo from the repository's top folder, or name it", path.display());
+    anyhow::ensure!(
+        path.is_file(),
+        "{what} `{}` is not there; run the demo from the repository's top folder, or name it",
+        path.display()
+    );
     Ok(())
 }
 

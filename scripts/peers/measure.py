@@ -1,0 +1,157 @@
+"""Runs one program of the bench and measures it, or prints the table of those measured.
+
+Times come from the log itself: every 20 ms the last stable offsets of the output topic are asked for, and
+the last time they moved is the program's end. That costs nobody a reader. What is there is counted after."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+POLL_SECONDS = 0.02
+QUIET_SECONDS = 2.0
+LIMIT_SECONDS = 900
+
+
+def cpu_seconds(pid):
+    """User and system time of a process with all its threads and the children it waited for."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:15])) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return 0.0
+
+
+def machine_seconds():
+    """Busy time of all processors, without waiting."""
+    with open("/proc/stat") as file:
+        user, nice, system, _idle, _wait, irq, soft, steal, *_ = map(int, file.readline().split()[1:])
+    return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
+
+
+class Watch:
+    """The process and its output: when it moved last, and what had been spent by then."""
+
+    def __init__(self, given):
+        self.given = given
+        self.admin = AdminClient({"bootstrap.servers": given.brokers})
+        self.began = time.monotonic()
+        with open(f"{given.work}/{given.name}.log", "w") as log:
+            self.process = subprocess.Popen(given.command, stdout=log, stderr=log)
+        self.before = self.spent()
+        self.moved, self.after, self.stable = self.began, self.before, {}
+
+    def spent(self):
+        return [cpu_seconds(self.process.pid), cpu_seconds(self.given.broker_pid), machine_seconds()]
+
+    def partitions(self, chosen):
+        topics = self.admin.list_topics(timeout=10).topics
+        return [TopicPartition(t, p) for t in topics if chosen(t) for p in topics[t].partitions]
+
+    def until_quiet(self, chosen):
+        """Until the topics chosen have not moved for a while; gives the end of their logs."""
+        partitions, self.stable = [], {}
+        while time.monotonic() < self.moved + QUIET_SECONDS or not self.stable:
+            if self.process.poll() is not None:
+                raise SystemExit(f"{self.given.name} ended with {self.process.returncode}; see its log (--keep)")
+            if time.monotonic() > self.began + LIMIT_SECONDS:
+                raise SystemExit(f"{self.given.name} took longer than {LIMIT_SECONDS} s")
+            partitions = partitions or self.partitions(chosen)
+            asked = self.admin.list_offsets({p: OffsetSpec.latest() for p in partitions},
+                                            isolation_level=IsolationLevel.READ_COMMITTED)
+            stable = {(p.topic, p.partition): answer.result().offset for p, answer in asked.items()}
+            if stable != self.stable:
+                first, self.stable = not self.stable, stable
+                if not first or sum(stable.values()) > 0:
+                    self.moved, self.after = time.monotonic(), self.spent()
+            time.sleep(POLL_SECONDS)
+        return sum(self.stable.values())
+
+    def result(self):
+        own, broker, machine = (after - before for after, before in zip(self.after, self.before))
+        seconds = self.moved - self.began
+        others = max(0.0, machine - own - broker) / seconds / os.cpu_count()
+        return {"seconds": seconds, "cpu": own, "broker_cpu": broker, "others": others}
+
+
+def count(brokers, topic, partitions):
+    """Records that a `read_committed` reader gets."""
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "count", "enable.auto.commit": False,
+                         "isolation.level": "read_committed", "enable.partition.eof": True,
+                         "auto.offset.reset": "earliest"})
+    consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+    records = ended = 0
+    while ended < partitions:
+        for message in consumer.consume(10_000, timeout=1):
+            error = message.error()
+            records, ended = records + (error is None), ended + (error is not None)
+            if error and error.code() != KafkaError._PARTITION_EOF:
+                raise SystemExit(str(error))
+    consumer.close()
+    return records
+
+
+def run(given):
+    watch = Watch(given)
+    records = 0
+    while records < given.rows:
+        if watch.until_quiet(lambda topic: topic == given.topic) >= given.rows:
+            records = count(given.brokers, given.topic, len(watch.stable))
+    measured = {"name": given.name, "rows": given.rows, "records": records, **watch.result()}
+    if "." in given.topic:
+        # Vigie's other stages: until the pipeline as a whole has come to rest.
+        prefix = given.topic.split(".")[0] + "."
+        watch.until_quiet(lambda topic: topic.startswith(prefix))
+        measured["at_rest"] = watch.result()
+    watch.process.send_signal(signal.SIGTERM)
+    try:
+        watch.process.wait(30)
+    except subprocess.TimeoutExpired:
+        watch.process.kill()
+    with open(f"{given.work}/results.jsonl", "a") as file:
+        file.write(json.dumps(measured) + "\n")
+    print(f"{given.name}: {measured['records']} records in {measured['seconds']:.1f} s")
+
+
+def table(given):
+    with open(f"{given.work}/results.jsonl") as file:
+        results = [json.loads(line) for line in file]
+    base = {r["name"]: r["rows"] / r["seconds"] for r in results}
+    lines = [("program", "events/s", "x echo", "x python", "own CPU us/event", "broker us/event", "others' CPU")]
+    for result in results:
+        stages = [(result["name"], result)]
+        if "at_rest" in result:
+            stages.append((result["name"] + ", all stages at rest", result["at_rest"]))
+        for name, measured in stages:
+            rate = result["rows"] / measured["seconds"]
+            ratios = [f"{rate / base[peer]:.2f}" if peer in base else "" for peer in ("echo", "python")]
+            spent = [f"{measured[key] / result['rows'] * 1e6:.1f}" for key in ("cpu", "broker_cpu")]
+            lines.append((name, f"{rate:,.0f}", *ratios, *spent, f"{measured['others']:.0%}"))
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for line in lines:
+        print("  ".join([line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:], widths[1:])]))
+    for result in results:
+        if result["records"] != result["rows"]:
+            print(f"{result['name']} wrote {result['records']} records for {result['rows']} events")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["run", "table"])
+    for option in ("--brokers", "--topic", "--name", "--work"):
+        parser.add_argument(option)
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--broker-pid", type=int)
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    given = parser.parse_args(sys.argv[1:end])
+    given.command = sys.argv[end + 1:]
+    {"run": run, "table": table}[given.what](given)
+
+
+main()
