@@ -7,4 +7,5 @@ mod broker;
 mod daemon;
 mod simulation;
 mod support;
+mod telemetry;
 mod tidy;

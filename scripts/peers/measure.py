@@ -6,12 +6,11 @@ the last time they moved is the program's end. That costs nobody a reader. What 
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 POLL_SECONDS = 0.02
@@ -45,7 +44,7 @@ class Watch:
         with open(f"{given.work}/{given.name}.log", "w") as log:
             self.process = subprocess.Popen(given.command, stdout=log, stderr=log)
         self.before = self.spent()
-        self.moved, self.after, self.stable = self.began, self.before, {}
+        self.moved, self.after, self.stable, self.first = self.began, self.before, {}, None
 
     def spent(self):
         return [cpu_seconds(self.process.pid), cpu_seconds(self.given.broker_pid), machine_seconds()]
@@ -62,22 +61,37 @@ class Watch:
                 raise SystemExit(f"{self.given.name} ended with {self.process.returncode}; see its log (--keep)")
             if time.monotonic() > self.began + LIMIT_SECONDS:
                 raise SystemExit(f"{self.given.name} took longer than {LIMIT_SECONDS} s")
-            partitions = partitions or self.partitions(chosen)
-            asked = self.admin.list_offsets({p: OffsetSpec.latest() for p in partitions},
-                                            isolation_level=IsolationLevel.READ_COMMITTED)
-            stable = {(p.topic, p.partition): answer.result().offset for p, answer in asked.items()}
-            if stable != self.stable:
-                first, self.stable = not self.stable, stable
-                if not first or sum(stable.values()) > 0:
-                    self.moved, self.after = time.monotonic(), self.spent()
             time.sleep(POLL_SECONDS)
+            partitions = partitions or self.partitions(chosen)
+            stable = self.stable_offsets(partitions)
+            if stable and stable != self.stable:
+                if self.stable or sum(stable.values()) > 0:
+                    self.moved, self.after = time.monotonic(), self.spent()
+                    self.first = self.first or self.moved
+                self.stable = stable
         return sum(self.stable.values())
+
+    def stable_offsets(self, partitions):
+        asked = self.admin.list_offsets({p: OffsetSpec.latest() for p in partitions},
+                                        isolation_level=IsolationLevel.READ_COMMITTED)
+        try:
+            return {(p.topic, p.partition): answer.result().offset for p, answer in asked.items()}
+        except KafkaException:
+            return {}  # a topic that was just created has no leader yet
+
+    def end(self):
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
 
     def result(self):
         own, broker, machine = (after - before for after, before in zip(self.after, self.before))
         seconds = self.moved - self.began
         others = max(0.0, machine - own - broker) / seconds / os.cpu_count()
-        return {"seconds": seconds, "cpu": own, "broker_cpu": broker, "others": others}
+        first = (self.first or self.moved) - self.began
+        return {"seconds": seconds, "first": first, "cpu": own, "broker_cpu": broker, "others": others}
 
 
 def count(brokers, topic, partitions):
@@ -99,31 +113,34 @@ def count(brokers, topic, partitions):
 
 def run(given):
     watch = Watch(given)
+    try:
+        measured = {"name": given.name, "rows": given.rows, **measure(watch, given)}
+    finally:
+        watch.end()
+    with open(f"{given.work}/results.jsonl", "a") as file:
+        file.write(json.dumps(measured) + "\n")
+    print(f"{given.name}: {measured['records']} records in {measured['seconds']:.1f} s")
+
+
+def measure(watch, given):
     records = 0
     while records < given.rows:
         if watch.until_quiet(lambda topic: topic == given.topic) >= given.rows:
             records = count(given.brokers, given.topic, len(watch.stable))
-    measured = {"name": given.name, "rows": given.rows, "records": records, **watch.result()}
+    measured = {"records": records, **watch.result()}
     if "." in given.topic:
         # Vigie's other stages: until the pipeline as a whole has come to rest.
         prefix = given.topic.split(".")[0] + "."
         watch.until_quiet(lambda topic: topic.startswith(prefix))
         measured["at_rest"] = watch.result()
-    watch.process.send_signal(signal.SIGTERM)
-    try:
-        watch.process.wait(30)
-    except subprocess.TimeoutExpired:
-        watch.process.kill()
-    with open(f"{given.work}/results.jsonl", "a") as file:
-        file.write(json.dumps(measured) + "\n")
-    print(f"{given.name}: {measured['records']} records in {measured['seconds']:.1f} s")
+    return measured
 
 
 def table(given):
     with open(f"{given.work}/results.jsonl") as file:
         results = [json.loads(line) for line in file]
     base = {r["name"]: r["rows"] / r["seconds"] for r in results}
-    lines = [("program", "events/s", "x echo", "x python", "own CPU us/event", "broker us/event", "others' CPU")]
+    lines = [("program", "events/s", "x echo", "x python", "first s", "last s", "own CPU us/event", "broker us/event", "others' CPU")]
     for result in results:
         stages = [(result["name"], result)]
         if "at_rest" in result:
@@ -131,8 +148,9 @@ def table(given):
         for name, measured in stages:
             rate = result["rows"] / measured["seconds"]
             ratios = [f"{rate / base[peer]:.2f}" if peer in base else "" for peer in ("echo", "python")]
+            times = [f"{measured[key]:.1f}" for key in ("first", "seconds")]
             spent = [f"{measured[key] / result['rows'] * 1e6:.1f}" for key in ("cpu", "broker_cpu")]
-            lines.append((name, f"{rate:,.0f}", *ratios, *spent, f"{measured['others']:.0%}"))
+            lines.append((name, f"{rate:,.0f}", *ratios, *times, *spent, f"{measured['others']:.0%}"))
     widths = [max(map(len, column)) for column in zip(*lines)]
     for line in lines:
         print("  ".join([line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:], widths[1:])]))

@@ -4,4 +4,5 @@
 
 pub(crate) mod broker;
 pub(crate) mod echo;
+pub(crate) mod otlp;
 pub(crate) mod vigie;

@@ -17,6 +17,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::Store;
 
+/// A bundle that could not be loaded is reported after this long.
+const LOAD_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// What a stage is given when it asks for a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wants {
@@ -87,6 +90,10 @@ impl Effects {
                 let (doer, outbox) = (self.clone(), outbox.clone());
                 self.runtime.spawn(async move {
                     let part = doer.load(&version, wants).await;
+                    if part.is_err() {
+                        // Whoever asked will ask again at once; the store may need a moment.
+                        tokio::time::sleep(LOAD_AGAIN_AFTER).await;
+                    }
                     if outbox.send(LoadedPart { version, part }).is_err() {
                         tracing::debug!("a stage ended before its bundle was loaded");
                     }

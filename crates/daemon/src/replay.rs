@@ -86,6 +86,11 @@ impl Merged {
         })
     }
 
+    /// Whether events are still to come. After the last one nothing can pass a swap any more.
+    pub(crate) fn has_events(&mut self) -> anyhow::Result<bool> {
+        Ok(self.next_event_ms()?.is_some())
+    }
+
     /// The next record.
     pub(crate) fn next(&mut self) -> anyhow::Result<Option<Record>> {
         let event = self.next_event_ms()?;

@@ -87,7 +87,9 @@ pub(crate) fn send(
             let due = Duration::from_secs_f64(((time_ms - first_ms).max(0) as f64) / 1000.0 / factor);
             std::thread::sleep(due.saturating_sub(began.elapsed()));
         }
-        sent.held_seconds += wait(gate, time_ms, sender)?;
+        // Labels that come after the last event may always go: no swap can be missed any more.
+        let gated_ms = if merged.has_events()? { time_ms } else { i64::MIN };
+        sent.held_seconds += wait(gate, gated_ms, sender)?;
         if gate.is_stopped() {
             break;
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Once the replay has ended, partitions at the end of their log are idle after this long.
 pub(crate) const IDLE_AFTER: Duration = Duration::from_millis(300);
 /// Stream time between a decision and its effect: no partition can have passed it.
-const LEAD: Span = Span::ms(3 * 86_400_000);
+const LEAD_MS: i64 = 3 * 86_400_000;
 /// Pause after a run by alarm, as a share of the first training's rows.
 const COOL_DOWN: f64 = 0.2;
 
@@ -65,7 +65,7 @@ impl Settings {
         if args.no_retrain {
             config.retrain.on.clear();
         } else {
-            config.retrain.lead = LEAD;
+            config.retrain.lead = lead(&config);
             config.retrain.wait_for_runs = true;
         }
         Ok(config)
@@ -84,4 +84,12 @@ impl Settings {
             args.until
         )
     }
+}
+
+/// The replay sends nothing beyond J + lead, and J moves when the labels of the next slice are
+/// mature: a lead shorter than that would hold the replay for ever.
+fn lead(config: &Config) -> Span {
+    let slice_ms = config.windows.length.as_ms();
+    let needed_ms = config.labels.maturity.as_ms() + config.windows.lateness.as_ms() + 2 * slice_ms;
+    Span::ms(LEAD_MS.max(needed_ms.div_euclid(slice_ms).saturating_add(1).saturating_mul(slice_ms)))
 }

@@ -1,0 +1,92 @@
+//! A receiver of telemetry that shares no code with the daemon's side of it.
+
+use mock_collector::{MockServer, Protocol, ServerHandle};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Takes what is exported until it is dropped.
+pub(crate) struct Receiver {
+    runtime: tokio::runtime::Runtime,
+    server: ServerHandle,
+}
+
+/// A log record as it arrived.
+pub(crate) struct Log {
+    /// Name of the event; empty if it is a plain line.
+    pub(crate) event: String,
+    /// 9 is INFO, 13 WARN, 17 ERROR.
+    pub(crate) severity: i64,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) resource: BTreeMap<String, String>,
+}
+
+/// One point of a metric as it arrived.
+#[derive(Debug)]
+pub(crate) struct Point {
+    pub(crate) unit: String,
+    pub(crate) value: f64,
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+impl Receiver {
+    pub(crate) fn start(protocol: Protocol) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let server = runtime.block_on(MockServer::builder().protocol(protocol).start()).unwrap();
+        Self { runtime, server }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.server.addr())
+    }
+
+    /// Every log record, in order of arrival.
+    pub(crate) fn logs(&self) -> Vec<Log> {
+        let log = |received: &mock_collector::TestLogRecord| {
+            let record = serde_json::to_value(received.log_record()).unwrap();
+            Log {
+                event: text(&record["eventName"]),
+                severity: record["severityNumber"].as_i64().unwrap_or_default(),
+                attributes: attributes(&record["attributes"]),
+                resource: attributes(&serde_json::to_value(received.resource_attrs()).unwrap()),
+            }
+        };
+        self.runtime.block_on(self.server.with_collector(|all| all.logs().iter().map(log).collect()))
+    }
+
+    /// Every export of a metric, in order of arrival: its points.
+    pub(crate) fn metric(&self, name: &str) -> Vec<Vec<Point>> {
+        let exports = self.runtime.block_on(self.server.with_collector(|all| {
+            let metrics = all.metrics().iter().map(|m| m.metric()).filter(|m| m.name == name);
+            metrics.map(|m| serde_json::to_value(m).unwrap()).collect::<Vec<Value>>()
+        }));
+        exports.iter().map(points).collect()
+    }
+
+    /// The names of all metrics that arrived.
+    pub(crate) fn metric_names(&self) -> std::collections::BTreeSet<String> {
+        self.runtime
+            .block_on(self.server.with_collector(|all| all.metrics().iter().map(|m| m.metric().name.clone()).collect()))
+    }
+}
+
+/// Points of a metric in OTLP's JSON form.
+fn points(metric: &Value) -> Vec<Point> {
+    let data = metric.get("gauge").or_else(|| metric.get("sum")).unwrap_or_else(|| panic!("neither gauge nor sum: {metric}"));
+    let point = |point: &Value| Point {
+        unit: text(&metric["unit"]),
+        // 64-bit integers are strings there.
+        value: point["asDouble"].as_f64().unwrap_or_else(|| text(&point["asInt"]).parse().unwrap()),
+        attributes: attributes(&point["attributes"]),
+    };
+    data["dataPoints"].as_array().unwrap().iter().map(point).collect()
+}
+
+/// Attributes in OTLP's JSON form: a list of keys and typed values.
+fn attributes(list: &Value) -> BTreeMap<String, String> {
+    let value = |pair: &Value| pair["value"].as_object().and_then(|v| v.values().next()).map(text).unwrap_or_default();
+    list.as_array().into_iter().flatten().map(|pair| (text(&pair["key"]), value(pair))).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+}
