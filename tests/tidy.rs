@@ -199,3 +199,28 @@ fn every_configuration_key_is_explained_in_the_readme() {
         keys.filter(|key| !readme.contains(&format!("`{key}`")) && !readme.contains(&format!("\n{key} ="))).collect();
     assert!(missing.is_empty(), "README.md does not explain these keys: {missing:?}");
 }
+
+/// Counters are ours, dotted, and say neither `_total` nor a unit: receivers add those.
+#[test]
+fn counters_are_named_alike() {
+    let mut names = BTreeSet::new();
+    for (path, text) in sources().into_iter().filter(|(path, _)| !is_test(path)) {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        if path.ends_with("metrics.rs") {
+            // Reasons of rejected records stand beside the names of counters.
+            let counters = code.split("///").filter(|item| !item.starts_with(" Reason of a rejected record"));
+            names.extend(counters.filter_map(|item| item.split('"').nth(1)).map(str::to_owned));
+        }
+        for opening in ["out.count(\"", "out.count_by(\"", "Count { name: \""] {
+            names.extend(code.split(opening).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+        }
+    }
+    assert!(names.contains("vigie.score.predictions") && names.len() > 15, "the counters were not found: {names:?}");
+    let is_odd = |name: &&String| {
+        let parts: Vec<&str> = name.split('.').collect();
+        let is_word = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        parts.len() != 3 || parts[0] != "vigie" || !parts.iter().all(is_word) || name.ends_with("_total")
+    };
+    let odd: Vec<&String> = names.iter().filter(is_odd).collect();
+    assert!(odd.is_empty(), "these counters are not named `vigie.area.what`: {odd:?}");
+}

@@ -52,7 +52,7 @@ def train(out):
         file.writelines(f"{rows.label(row)}\n" for row in numpy.argsort(rows.label_times, kind="stable"))
     features = numpy.column_stack([rows.numbers, rows.codes])
     data = lightgbm.Dataset(features, rows.labels, categorical_feature=[9], params={"verbose": -1})
-    parameters = {"objective": "binary", "num_leaves": 31, "learning_rate": 0.1, "verbose": -1}
+    parameters = {"objective": "binary", "num_leaves": 31, "learning_rate": 0.1, "num_threads": 1, "verbose": -1}
     os.makedirs(f"{out}/model")
     lightgbm.train(parameters, data, 100).save_model(f"{out}/model/model.txt")
     with open(f"{out}/model/features.json", "w") as file:

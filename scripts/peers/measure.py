@@ -35,49 +35,58 @@ def machine_seconds():
 
 
 class Watch:
-    """The process and its output: when it moved last, and what had been spent by then."""
+    """The process and its topics: when they moved, and what had been spent by then."""
 
     def __init__(self, given):
         self.given = given
         self.admin = AdminClient({"bootstrap.servers": given.brokers})
+        # Vigie's other stages write to topics that begin alike.
+        self.prefix = given.topic.split(".")[0] + "."
+        self.partitions, self.listed, self.offsets = [], 0.0, {}
         self.began = time.monotonic()
         with open(f"{given.work}/{given.name}.log", "w") as log:
             self.process = subprocess.Popen(given.command, stdout=log, stderr=log)
         self.before = self.spent()
-        self.moved, self.after, self.stable, self.first = self.began, self.before, {}, None
+        self.first = None
+        self.moved = {"output": (self.began, self.before), "any": (self.began, self.before)}
 
     def spent(self):
         return [cpu_seconds(self.process.pid), cpu_seconds(self.given.broker_pid), machine_seconds()]
 
-    def partitions(self, chosen):
-        topics = self.admin.list_topics(timeout=10).topics
-        return [TopicPartition(t, p) for t in topics if chosen(t) for p in topics[t].partitions]
-
-    def until_quiet(self, chosen):
-        """Until the topics chosen have not moved for a while; gives the end of their logs."""
-        partitions, self.stable = [], {}
-        while time.monotonic() < self.moved + QUIET_SECONDS or not self.stable:
+    def until_quiet(self, what):
+        """Until the output, or any topic, has not moved for a while."""
+        is_quiet = False
+        while not is_quiet:
             if self.process.poll() is not None:
                 raise SystemExit(f"{self.given.name} ended with {self.process.returncode}; see its log (--keep)")
             if time.monotonic() > self.began + LIMIT_SECONDS:
                 raise SystemExit(f"{self.given.name} took longer than {LIMIT_SECONDS} s")
+            self.sample()
             time.sleep(POLL_SECONDS)
-            partitions = partitions or self.partitions(chosen)
-            stable = self.stable_offsets(partitions)
-            if stable and stable != self.stable:
-                if self.stable or sum(stable.values()) > 0:
-                    self.moved, self.after = time.monotonic(), self.spent()
-                    self.first = self.first or self.moved
-                self.stable = stable
-        return sum(self.stable.values())
+            is_quiet = self.first is not None and time.monotonic() > self.moved[what][0] + QUIET_SECONDS
 
-    def stable_offsets(self, partitions):
-        asked = self.admin.list_offsets({p: OffsetSpec.latest() for p in partitions},
+    def sample(self):
+        if time.monotonic() > self.listed + 1:
+            topics = self.admin.list_topics(timeout=10).topics
+            chosen = [t for t in topics if t == self.given.topic or t.startswith(self.prefix)]
+            self.partitions = [TopicPartition(t, p) for t in chosen for p in topics[t].partitions]
+            self.listed = time.monotonic()
+        if not self.partitions:
+            return
+        asked = self.admin.list_offsets({p: OffsetSpec.latest() for p in self.partitions},
                                         isolation_level=IsolationLevel.READ_COMMITTED)
         try:
-            return {(p.topic, p.partition): answer.result().offset for p, answer in asked.items()}
+            offsets = {(p.topic, p.partition): answer.result().offset for p, answer in asked.items()}
         except KafkaException:
-            return {}  # a topic that was just created has no leader yet
+            return  # a topic that was just created has no leader yet
+        now = (time.monotonic(), self.spent())
+        changed = {topic for (topic, p), offset in offsets.items() if offset > self.offsets.get((topic, p), 0)}
+        self.offsets = offsets
+        if changed:
+            self.moved["any"] = now
+        if self.given.topic in changed:
+            self.moved["output"] = now
+            self.first = self.first or now[0]
 
     def end(self):
         self.process.terminate()
@@ -86,12 +95,12 @@ class Watch:
         except subprocess.TimeoutExpired:
             self.process.kill()
 
-    def result(self):
-        own, broker, machine = (after - before for after, before in zip(self.after, self.before))
-        seconds = self.moved - self.began
+    def result(self, what):
+        moved, after = self.moved[what]
+        own, broker, machine = (after - before for after, before in zip(after, self.before))
+        seconds = moved - self.began
         others = max(0.0, machine - own - broker) / seconds / os.cpu_count()
-        first = (self.first or self.moved) - self.began
-        return {"seconds": seconds, "first": first, "cpu": own, "broker_cpu": broker, "others": others}
+        return {"first": self.first - self.began, "seconds": seconds, "cpu": own, "broker_cpu": broker, "others": others}
 
 
 def count(brokers, topic, partitions):
@@ -125,14 +134,14 @@ def run(given):
 def measure(watch, given):
     records = 0
     while records < given.rows:
-        if watch.until_quiet(lambda topic: topic == given.topic) >= given.rows:
-            records = count(given.brokers, given.topic, len(watch.stable))
-    measured = {"records": records, **watch.result()}
+        watch.until_quiet("output")
+        partitions = [p for topic, p in watch.offsets if topic == given.topic]
+        if sum(watch.offsets[given.topic, p] for p in partitions) >= given.rows:
+            records = count(given.brokers, given.topic, len(partitions))
+    measured = {"records": records, **watch.result("output")}
     if "." in given.topic:
-        # Vigie's other stages: until the pipeline as a whole has come to rest.
-        prefix = given.topic.split(".")[0] + "."
-        watch.until_quiet(lambda topic: topic.startswith(prefix))
-        measured["at_rest"] = watch.result()
+        watch.until_quiet("any")
+        measured["at_rest"] = watch.result("any")
     return measured
 
 

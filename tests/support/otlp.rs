@@ -71,7 +71,8 @@ impl Receiver {
 
 /// Points of a metric in OTLP's JSON form.
 fn points(metric: &Value) -> Vec<Point> {
-    let data = metric.get("gauge").or_else(|| metric.get("sum")).unwrap_or_else(|| panic!("neither gauge nor sum: {metric}"));
+    let data =
+        metric.get("gauge").or_else(|| metric.get("sum")).unwrap_or_else(|| panic!("neither gauge nor sum: {metric}"));
     let point = |point: &Value| Point {
         unit: text(&metric["unit"]),
         // 64-bit integers are strings there.
