@@ -279,7 +279,7 @@ fn count(batch: &Batch<'_>, decoded: &Decoded, written: &Written, state: &mut St
         *reasons.entry(refused.reason).or_default() += 1;
     }
     for (reason, value) in reasons {
-        out.count_by(metrics::REJECTED, ("reason", reason), value);
+        out.count_by(metrics::REJECTED, ("vigie.reason", reason), value);
     }
 }
 

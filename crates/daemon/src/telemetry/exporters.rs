@@ -1,6 +1,7 @@
 //! The way to the receiver, and a word when it does not answer: once, not once per attempt.
 
 use opentelemetry::KeyValue;
+use opentelemetry_otlp::{Protocol, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLoggerProvider};
@@ -66,7 +67,11 @@ pub(super) fn logs(resource: Resource, reach: Arc<Reach>) -> anyhow::Result<SdkL
         return Ok(provider.build());
     }
     let builder = opentelemetry_otlp::LogExporter::builder();
-    let inner = if is_grpc() { builder.with_tonic().build()? } else { builder.with_http().build()? };
+    let inner = if is_grpc() {
+        builder.with_tonic().build()?
+    } else {
+        builder.with_http().with_protocol(Protocol::HttpBinary).build()?
+    };
     let batches = match variable("OTEL_BLRP_SCHEDULE_DELAY") {
         Some(_) => BatchConfigBuilder::default(),
         None => BatchConfigBuilder::default().with_scheduled_delay(ALERT_DELAY),
@@ -82,7 +87,11 @@ pub(super) fn metrics(resource: Resource, reach: Arc<Reach>) -> anyhow::Result<S
         return Ok(provider.build());
     }
     let builder = opentelemetry_otlp::MetricExporter::builder();
-    let inner = if is_grpc() { builder.with_tonic().build()? } else { builder.with_http().build()? };
+    let inner = if is_grpc() {
+        builder.with_tonic().build()?
+    } else {
+        builder.with_http().with_protocol(Protocol::HttpBinary).build()?
+    };
     Ok(provider.with_periodic_exporter(Told { inner, reach }).build())
 }
 
