@@ -20,6 +20,8 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a partition may be without a leader.
+const LEADER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A topic the pipeline needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,10 +139,24 @@ impl Topics {
     /// # Errors
     /// [`Error::Unreachable`] if the broker does not answer.
     pub fn bounds(&self, source: &SourcePartition) -> Result<(i64, i64), Error> {
-        self.client
-            .fetch_watermarks(&source.topic, source.partition, TIMEOUT)
-            .map_err(|e| Error::of(&e, &self.brokers, &format!("reading the bounds of {source}")))
+        let deadline = Instant::now() + LEADER_TIMEOUT;
+        loop {
+            match self.client.fetch_watermarks(&source.topic, source.partition, TIMEOUT) {
+                Ok(bounds) => return Ok(bounds),
+                Err(error) if has_no_leader_yet(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(error) => return Err(Error::of(&error, &self.brokers, &format!("reading the bounds of {source}"))),
+            }
+        }
     }
+}
+
+/// A partition that was just created, or is moving, finds its leader soon.
+fn has_no_leader_yet(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as C;
+    let passing = [C::NotLeaderForPartition, C::LeaderNotAvailable, C::UnknownTopicOrPartition, C::UnknownPartition];
+    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
 }
 
 fn check_count(spec: &TopicSpec, found: i32) -> Result<(), Error> {
