@@ -4,7 +4,7 @@
 //! runs and pages nobody, [`Page`] keeps the stated budget. Both are e-detectors (Shin, Ramdas,
 //! Rinaldo, NEJSDS 2023): while the mean given the past is at most p0, alarms in n test slices
 //! number at most n / threshold in expectation, whatever the distribution.
-//! Rules as tried on recorded data, with [`plan`] deriving p0 and bets from the validation fold.
+//! Rules as tried on recorded data, with [`plan()`] deriving p0 and bets from the validation fold.
 
 mod page;
 mod plan;

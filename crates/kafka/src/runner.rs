@@ -7,7 +7,7 @@
 //! counts, checkpoints. No result crosses a poll, so a revoked partition never has work in flight.
 //!
 //! When a transaction fails, the stage forgets the partitions and is given them again as after a
-//! crash ([`Runner::rewind`]). With [`Delivery::AtLeastOnce`](crate::Delivery) the outputs are
+//! crash (`Runner::rewind`). With [`Delivery::AtLeastOnce`](crate::Delivery) the outputs are
 //! acknowledged before the offsets are committed instead.
 
 use crate::consumer::Consumer;

@@ -1,7 +1,7 @@
 //! RFC 3339 in UTC with milliseconds, and back: how derived records write time.
 
 /// Days from 1970-01-01 to a civil date (proleptic Gregorian calendar). After Howard Hinnant's
-/// `days_from_civil`, https://howardhinnant.github.io/date_algorithms.html
+/// `days_from_civil`, <https://howardhinnant.github.io/date_algorithms.html>
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

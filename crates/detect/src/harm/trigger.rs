@@ -43,7 +43,7 @@ impl Trigger {
     }
 
     /// Feeds one mature test slice, in slice order, once: `log_sums[j]` = Σ ln(1 + b_j (x − p0))
-    /// over its rows. M_j ← exp(log_sums[j]) × (M_j + 1); at the alarm all M_j ← 0, while the
+    /// over its rows. M_j ← `exp(log_sums[j])` × (M_j + 1); at the alarm all M_j ← 0, while the
     /// estimate of the change goes on. A slice without rows says nothing and is not a step.
     pub fn step(&mut self, slice_start_ms: i64, log_sums: &[f64], rows: u64) -> Option<Alarm> {
         if rows == 0 {
