@@ -129,6 +129,9 @@ impl RunnerConfig {
             ("queued.max.messages.kbytes", queued_kib.to_string()),
             ("queued.min.messages", queued_rows.to_string()),
             ("fetch.queue.backoff.ms", "10".to_owned()),
+            // An empty fetch is answered after this long; the embedded broker does not answer earlier when
+            // something comes, so it is the latency of every hop there.
+            ("fetch.wait.max.ms", "20".to_owned()),
             ("fetch.max.bytes", fetch_bytes.to_string()),
             ("fetch.message.max.bytes", (fetch_bytes / 4).max(1 << 20).to_string()),
             // A larger message than this is still fetched when it is the first of its partition.

@@ -65,6 +65,9 @@ impl Tail {
             ("allow.auto.create.topics", "false".to_owned()),
             ("queued.max.messages.kbytes", "8192".to_owned()),
             ("fetch.queue.backoff.ms", "10".to_owned()),
+            // An empty fetch is answered after this long; the embedded broker does not answer earlier when
+            // something comes, so it is the latency of every hop there.
+            ("fetch.wait.max.ms", "20".to_owned()),
         ]);
         let brokers = connection.brokers.clone();
         let fail = |e: KafkaError| Error::of(&e, &brokers, "reading topics");
