@@ -209,7 +209,6 @@ pub(crate) struct Windows {
     pub(crate) length: Span,
     pub(crate) lateness: Span,
     pub(crate) max_skew: Span,
-    pub(crate) align: Span,
     pub(crate) idle_after: Span,
 }
 
@@ -219,7 +218,6 @@ impl Default for Windows {
             length: Span::ms(86_400_000),
             lateness: Span::ms(3_600_000),
             max_skew: Span::ms(3_600_000),
-            align: Span::ms(86_400_000),
             idle_after: Span::ms(30_000),
         }
     }
