@@ -1,6 +1,6 @@
 //! Against scipy 1.17.1: `scipy.stats.ncx2.sf`, `chi2.sf`, and their `isf`.
 
-use super::{survival, upper_quantile};
+use super::{mixture, survival, upper_quantile};
 
 #[test]
 fn the_survival_function_is_that_of_scipy() {
@@ -51,5 +51,21 @@ fn extremes_end_and_never_alarm_by_accident() {
     for (x, degrees, lambda, expected) in cases {
         let found = survival(x, degrees, lambda);
         assert!((found - expected).abs() < 1e-12, "sf({x}, {degrees}, {lambda}) = {found}");
+    }
+}
+
+/// A window of a column that has become another one altogether has a p-value of 0, and must not
+/// cost more than any other: every series has to end by itself.
+#[test]
+fn every_series_ends_by_itself() {
+    for x in [0.1, 10.0, 128.0, 1e3, 9e3, 1e5, 1e6, 1e8] {
+        for lambda in [0.0, 0.1, 10.0, 90.0, 900.0, 9e3] {
+            for degrees in [1.0, 2.0, 9.0, 127.0] {
+                let mut terms = 0;
+                let found = mixture(x, degrees, lambda, &mut terms);
+                assert!((0.0..=1.0).contains(&found), "sf({x}, {degrees}, {lambda}) = {found}");
+                assert!(terms < 10_000, "sf({x}, {degrees}, {lambda}) took {terms} terms");
+            }
+        }
     }
 }

@@ -121,7 +121,8 @@ impl Split {
 }
 
 /// Whether the bit of a category is set. NaN, negative values and those beyond the set are not in.
-pub(crate) fn in_set(set: &[u32], value: f32) -> bool {
+#[cfg(test)]
+fn in_set(set: &[u32], value: f32) -> bool {
     // Truncation toward zero makes everything above -1 a category, as in C++.
     let known = value > -1.0 && value < 2_147_483_648.0;
     // The cast saturates and takes NaN to 0: no value is undefined.
