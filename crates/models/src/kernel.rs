@@ -1,19 +1,19 @@
-//! The evaluation that runs live: rows in blocks, trees outermost, several rows in flight.
+//! The evaluation that runs live: rows in blocks, trees outermost, several rows at once.
 //!
 //! Every row's leaf values are added in tree order, in f64, as in the row-wise reference; so the
 //! bits depend neither on the block a row falls into nor on the size of the batch.
-//! Layout: each tree breadth-first with its two children side by side (right = left + 1); a leaf
-//! leads to itself, so that all rows of a tree take the same number of steps and nothing branches
-//! on the data. Thresholds are f32, rounded down: for an f32 `x`, `x <= down(t)` is `x <= t`.
+//! Small trees are not walked ([`crate::masks`]). Large ones are, several rows in flight: each tree
+//! breadth-first with its two children side by side (right = left + 1); a leaf leads to itself, so
+//! that all rows of a tree take the same number of steps and nothing branches on the data.
+//! Thresholds are f32, rounded down: for an f32 `x`, `x <= down(t)` is `x <= t`.
 
+use crate::masks::{LANES, Lanes, Masks};
 use crate::tree::ZERO;
 use crate::{Missing, Node, Split, Tree};
 use domain::FeatureMatrix;
 
 /// Rows of a block: a tile of 28 features is 14 KiB and stays in the first-level cache.
 const BLOCK: usize = 128;
-/// Rows in flight: enough to hide the latency of a step's loads.
-const LANES: usize = 16;
 /// Groups of rows in flight of a block.
 const GROUPS: usize = BLOCK / LANES;
 /// Deeper trees are walked row by row, so that one long branch does not make every row walk it.
@@ -39,29 +39,42 @@ struct Packed {
     kind: u32,
 }
 
-/// What the splits of a tree ask for, from the fastest way to walk it to the slowest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Splits {
-    /// Numbers only.
-    Numbers,
-    /// Numbers and categories.
-    Mixed,
-    /// Zero may stand for missing.
-    Zeros,
-}
-
+/// A tree that is walked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Span {
     root: u32,
     depth: u32,
-    splits: Splits,
+    /// Only numbers are asked for, and none stands for missing.
+    plain: bool,
+}
+
+/// How a tree is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    /// At most 32 leaves: its number in `Kernel::short`.
+    Short(u32),
+    /// At most 64 leaves: its number in `Kernel::long`.
+    Long(u32),
+    Walked(Span),
 }
 
 /// A column of the tile: a feature as its numbers, or as category codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Used {
+pub(crate) struct Used {
     feature: u32,
     as_codes: bool,
+}
+
+impl Used {
+    /// What a node looks at.
+    pub(crate) fn by(node: &Node) -> Self {
+        Self { feature: node.feature, as_codes: matches!(node.split, Split::Category { .. }) }
+    }
+
+    /// Its place among all that is looked at, ascending.
+    pub(crate) fn place(self, all: &[Self]) -> u32 {
+        all.binary_search(&self).unwrap_or(0) as u32
+    }
 }
 
 /// All trees of a forest, packed.
@@ -69,34 +82,43 @@ struct Used {
 pub(crate) struct Kernel {
     /// What the trees look at, ascending; `Packed::feature` is a place in it.
     used: Vec<Used>,
+    ways: Vec<Way>,
+    short: Masks<u32>,
+    long: Masks<u64>,
+    /// Nodes of the trees that are walked.
     nodes: Vec<Packed>,
     /// Value of the leaf at the same place in `nodes`; 0 at inner nodes.
     values: Vec<f64>,
-    spans: Vec<Span>,
     /// The words of all category sets, each set followed by a zero for what is beyond it. The
     /// first word is the one that numeric nodes look at, in vain.
     sets: Vec<u32>,
 }
 
-/// The rows in flight of one group: f32 bits or codes, feature by feature.
-type Lanes = [[u32; LANES]];
-
 impl Kernel {
     /// Packs checked trees.
     pub(crate) fn new(trees: &[Tree]) -> Self {
-        let mut used: Vec<Used> = trees.iter().flat_map(Tree::nodes).map(used_by).collect();
+        let mut used: Vec<Used> = trees.iter().flat_map(Tree::nodes).map(Used::by).collect();
         used.sort_unstable();
         used.dedup();
-        let mut kernel = Self { used, nodes: Vec::new(), values: Vec::new(), spans: Vec::new(), sets: vec![0] };
+        let (short, long) = (Masks::default(), Masks::default());
+        let (ways, nodes, values) = (Vec::with_capacity(trees.len()), Vec::new(), Vec::new());
+        let mut kernel = Self { used, ways, short, long, nodes, values, sets: vec![0] };
         for tree in trees {
-            kernel.push(tree);
+            let way = if Masks::<u32>::takes(tree) {
+                Way::Short(kernel.short.push(tree, &kernel.used))
+            } else if Masks::<u64>::takes(tree) {
+                Way::Long(kernel.long.push(tree, &kernel.used))
+            } else {
+                Way::Walked(kernel.push(tree))
+            };
+            kernel.ways.push(way);
         }
         kernel
     }
 
-    fn push(&mut self, tree: &Tree) {
+    fn push(&mut self, tree: &Tree) -> Span {
         let root = self.nodes.len() as u32;
-        let mut span = Span { root, depth: 0, splits: Splits::Numbers };
+        let mut span = Span { root, depth: 0, plain: true };
         let first = if tree.nodes().is_empty() { -1 } else { 0 };
         let mut level = vec![first];
         self.reserve(1);
@@ -109,8 +131,8 @@ impl Kernel {
                         let left = self.nodes.len() as u32;
                         self.reserve(2);
                         let (threshold, kind) = self.pack(&node.split);
-                        span.splits = span.splits.max(splits_of(kind));
-                        let feature = self.used.binary_search(&used_by(node)).unwrap_or(0) as u32;
+                        span.plain &= kind & !NAN_LEFT == 0;
+                        let feature = Used::by(node).place(&self.used);
                         self.nodes[place] = Packed { threshold, feature, left, kind };
                         next.extend([node.left, node.right]);
                     }
@@ -123,7 +145,7 @@ impl Kernel {
             }
             level = next;
         }
-        self.spans.push(span);
+        span
     }
 
     /// Appends leaves of value 0 that lead to themselves.
@@ -138,7 +160,7 @@ impl Kernel {
     fn pack(&mut self, split: &Split) -> (u32, u32) {
         match split {
             Split::Numeric { threshold, missing, default_left } => {
-                let nan_left = if *missing == Missing::None { 0.0 <= *threshold } else { *default_left };
+                let nan_left = nan_goes_left(*threshold, *missing, *default_left);
                 let zero = if *missing == Missing::Zero { ZERO_MISSING } else { 0 };
                 (round_down(*threshold).to_bits(), u32::from(nan_left) | zero)
             }
@@ -154,45 +176,73 @@ impl Kernel {
     /// Adds the value of every tree to the rows' scores (row-major, `outputs` to a row).
     /// The matrix has every feature the trees look at.
     pub(crate) fn add(&self, matrix: &FeatureMatrix, outputs: usize, out: &mut [f64]) {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has what the function was compiled for.
+            #[allow(unsafe_code)]
+            unsafe {
+                self.add_avx2(matrix, outputs, out);
+            }
+            return;
+        }
+        self.add_all(matrix, outputs, out);
+    }
+
+    /// The same operations, and so the same bits, on wider registers.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn add_avx2(&self, matrix: &FeatureMatrix, outputs: usize, out: &mut [f64]) {
+        self.add_all(matrix, outputs, out);
+    }
+
+    #[inline(always)]
+    fn add_all(&self, matrix: &FeatureMatrix, outputs: usize, out: &mut [f64]) {
         // Leaves look at place 0, which is there even when every tree is a constant.
         let width = self.used.len().max(1);
         let mut tile = vec![[0_u32; LANES]; width * GROUPS];
         for (block, scores) in out.chunks_mut(BLOCK * outputs).enumerate() {
-            for (place, used) in self.used.iter().enumerate() {
-                let column = matrix.columns().get(used.feature as usize).map_or(&[][..], Vec::as_slice);
-                let values = column.get(block * BLOCK..).unwrap_or_default();
-                for (group, values) in values.chunks(LANES).take(GROUPS).enumerate() {
-                    for (cell, &value) in tile[group * width + place].iter_mut().zip(values) {
-                        *cell = if used.as_codes { code(value) } else { number(value).to_bits() };
-                    }
-                }
-            }
-            for (index, &span) in self.spans.iter().enumerate() {
+            self.fill(matrix, block * BLOCK, &mut tile);
+            for (index, way) in self.ways.iter().enumerate() {
                 let output = index % outputs;
                 for (lanes, scores) in tile.chunks_exact(width).zip(scores.chunks_mut(LANES * outputs)) {
-                    self.add_tree(span, lanes, scores.iter_mut().skip(output).step_by(outputs));
+                    // Lanes beyond the last row hold stale cells; their values are not added.
+                    let values = match way {
+                        Way::Short(tree) => self.short.values(*tree, lanes),
+                        Way::Long(tree) => self.long.values(*tree, lanes),
+                        Way::Walked(span) => self.walk(*span, lanes),
+                    };
+                    for (score, value) in scores.iter_mut().skip(output).step_by(outputs).zip(values) {
+                        *score += value;
+                    }
                 }
             }
         }
     }
 
-    /// Adds a tree's values for one group. Lanes beyond the last row are walked on stale cells and
-    /// not added.
-    fn add_tree<'a>(&self, span: Span, lanes: &Lanes, scores: impl ExactSizeIterator<Item = &'a mut f64>) {
-        if span.depth > STEPS_MAX || scores.len() < LANES {
-            for (lane, score) in scores.enumerate() {
-                *score += self.values[self.walk(span, lanes, lane) as usize];
+    /// Copies the columns of a block, each in groups of lanes.
+    fn fill(&self, matrix: &FeatureMatrix, first: usize, tile: &mut Lanes) {
+        let width = self.used.len();
+        for (place, used) in self.used.iter().enumerate() {
+            let column = matrix.columns().get(used.feature as usize).map_or(&[][..], Vec::as_slice);
+            let values = column.get(first..).unwrap_or_default();
+            for (group, values) in values.chunks(LANES).take(GROUPS).enumerate() {
+                for (cell, &value) in tile[group * width + place].iter_mut().zip(values) {
+                    *cell = if used.as_codes { code(value) } else { number(value).to_bits() };
+                }
             }
-            return;
         }
-        let leaves = match span.splits {
-            Splits::Numbers => self.step(span, lanes, |node, bits| by_number(node, bits)),
-            Splits::Mixed => self.step(span, lanes, |node, bits| self.by_either(node, bits)),
-            Splits::Zeros => self.step(span, lanes, |node, bits| self.by_any(node, bits)),
+    }
+
+    #[inline(always)]
+    fn walk(&self, span: Span, lanes: &Lanes) -> [f64; LANES] {
+        let leaves = if span.depth > STEPS_MAX {
+            std::array::from_fn(|lane| self.walk_one(span, lanes, lane))
+        } else if span.plain {
+            self.step(span, lanes, by_number)
+        } else {
+            self.step(span, lanes, |node, bits| self.by_any(node, bits))
         };
-        for (score, leaf) in scores.zip(leaves) {
-            *score += self.values[leaf as usize];
-        }
+        leaves.map(|leaf| self.values[leaf as usize])
     }
 
     #[inline(always)]
@@ -207,7 +257,7 @@ impl Kernel {
         at
     }
 
-    fn walk(&self, span: Span, lanes: &Lanes, lane: usize) -> u32 {
+    fn walk_one(&self, span: Span, lanes: &Lanes, lane: usize) -> u32 {
         let mut place = span.root;
         loop {
             let node = self.nodes[place as usize];
@@ -253,16 +303,9 @@ fn code(value: f32) -> u32 {
     if value > -1.0 && value < 2_147_483_648.0 { value as u32 } else { UNKNOWN }
 }
 
-fn used_by(node: &Node) -> Used {
-    Used { feature: node.feature, as_codes: matches!(node.split, Split::Category { .. }) }
-}
-
-fn splits_of(kind: u32) -> Splits {
-    match (kind & ZERO_MISSING != 0, kind & CATEGORY != 0) {
-        (true, _) => Splits::Zeros,
-        (false, true) => Splits::Mixed,
-        (false, false) => Splits::Numbers,
-    }
+/// Where NaN goes. Where nothing is missing it is compared as 0.
+pub(crate) fn nan_goes_left(threshold: f64, missing: Missing, default_left: bool) -> bool {
+    if missing == Missing::None { 0.0 <= threshold } else { default_left }
 }
 
 fn leaf_value(tree: &Tree, child: i32) -> f64 {
@@ -270,7 +313,7 @@ fn leaf_value(tree: &Tree, child: i32) -> f64 {
 }
 
 /// The greatest f32 that is not above `threshold` (which is not NaN).
-fn round_down(threshold: f64) -> f32 {
+pub(crate) fn round_down(threshold: f64) -> f32 {
     let near = threshold as f32;
     if f64::from(near) > threshold { near.next_down() } else { near }
 }

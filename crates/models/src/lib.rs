@@ -14,6 +14,7 @@ mod kernel;
 pub mod lightgbm;
 pub mod linear;
 pub mod link;
+mod masks;
 pub mod model;
 pub mod tree;
 

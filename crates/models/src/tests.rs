@@ -112,7 +112,7 @@ fn random_forest(random: &mut Random) -> Forest {
     let (features, outputs) = (1 + random.below(6), 1 + random.below(3));
     let trees = (0..outputs * (1 + random.below(6)))
         .map(|_| {
-            let nodes = [0, 1, 5, 30, 200][random.below(5)];
+            let nodes = [0, 1, 5, 30, 31, 32, 63, 64, 200][random.below(9)];
             random_tree(random, features, nodes)
         })
         .collect();

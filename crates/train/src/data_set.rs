@@ -51,24 +51,40 @@ pub(crate) async fn stored(store: &Store, pipeline: &str, kind: StreamKind) -> R
 
 /// Each event id once, at its least coordinates (a seed's come first); the label in force is the
 /// one with the greatest (label time, coordinates) among those known at the cut-off and within the
-/// horizon. Only narrow columns go through the engine; `_row` finds the others again.
+/// horizon. Only narrow columns go through the engine; `_row` finds the others again. Ranking is
+/// slow, and only the few ids that come twice need it.
 const JOIN: &str = "
-WITH ranked AS (
-  SELECT _id, _time, _row, row_number() OVER (
-    PARTITION BY _id
-    ORDER BY _topic NULLS FIRST, _partition NULLS FIRST, _offset NULLS FIRST, _time, _row) AS _rank
-  FROM events
-), firsts AS (
-  SELECT _id, _time, _row FROM ranked WHERE _rank = 1 AND _time < $CUT_OFF
-), joined AS (
-  SELECT e._id, e._time, e._row, l._time AS _label_time, l._value, row_number() OVER (
+WITH repeated AS (
+  SELECT _id FROM events GROUP BY _id HAVING count(*) > 1
+), ranked AS (
+  SELECT e._id, e._time, e._row, row_number() OVER (
     PARTITION BY e._id
-    ORDER BY l._time DESC, l._topic DESC NULLS LAST, l._partition DESC NULLS LAST, l._offset DESC NULLS LAST,
-      l._value DESC) AS _rank
+    ORDER BY e._topic NULLS FIRST, e._partition NULLS FIRST, e._offset NULLS FIRST, e._time, e._row) AS _rank
+  FROM events e JOIN repeated r ON e._id = r._id
+), firsts AS (
+  SELECT _id, _time, _row FROM events e
+  WHERE _time < $CUT_OFF AND NOT EXISTS (SELECT 1 FROM repeated r WHERE r._id = e._id)
+  UNION ALL
+  SELECT _id, _time, _row FROM ranked WHERE _rank = 1 AND _time < $CUT_OFF
+), known AS (
+  SELECT e._id, e._time, e._row, l._time AS _label_time, l._value, l._topic, l._partition, l._offset
   FROM firsts e JOIN labels l ON l._id = e._id
   WHERE l._time < $LABELS_UNTIL AND l._time - e._time <= $HORIZON AND l._value IS NOT NULL
+), corrected AS (
+  SELECT _id FROM known GROUP BY _id HAVING count(*) > 1
+), newest AS (
+  SELECT k._id, k._time, k._row, k._label_time, k._value, row_number() OVER (
+    PARTITION BY k._id
+    ORDER BY k._label_time DESC, k._topic DESC NULLS LAST, k._partition DESC NULLS LAST,
+      k._offset DESC NULLS LAST, k._value DESC) AS _rank
+  FROM known k JOIN corrected c ON k._id = c._id
+), in_force AS (
+  SELECT _id, _time, _row, _label_time, _value FROM known k
+  WHERE NOT EXISTS (SELECT 1 FROM corrected c WHERE c._id = k._id)
+  UNION ALL
+  SELECT _id, _time, _row, _label_time, _value FROM newest WHERE _rank = 1
 )
-SELECT _row, _time, _label_time, _value FROM joined WHERE _rank = 1 ORDER BY _time, _id";
+SELECT _row, _time, _label_time, _value FROM in_force ORDER BY _time, _id";
 
 /// Reads everything stored and joins it as of the spec's cut-off.
 pub(crate) async fn load(store: &Store, spec: &Spec) -> Result<DataSet, Error> {

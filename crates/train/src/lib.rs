@@ -4,7 +4,8 @@
 //! It never scores live, never moves an alias and decides no promotion: it stores a bundle and
 //! reports what it found. Randomness comes from the spec's seed; wall time only ends a search early.
 //! Read in this order: [`spec`] (what a run is given), [`run`](mod@run) (a run from end to end),
-//! `data_set` (archive and labels joined), `folds`, `search` (candidates on folds), `trainer` and
+//! `data_set` (archive and labels joined), `folds`, `search` (candidates, and which
+//! to choose), `trials` (candidates on folds), `trainer` and
 //! the families `boosting` (over `lightgbm`), `logistic`, `linear`; `evaluate` (losses and their
 //! errors), `gate`, `reference` (profile, importance, golden rows), [`seed`](mod@seed) and
 //! [`files`] (a user's files into the archive).
@@ -27,6 +28,7 @@ mod search;
 pub mod seed;
 pub mod spec;
 mod trainer;
+mod trials;
 
 pub use error::Error;
 pub use files::read_file;

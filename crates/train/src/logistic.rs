@@ -17,7 +17,7 @@ use serde_json::Value;
 const FAMILY: &str = "logistic_regression";
 /// A fit reads the whole one-hot matrix in every step; more rows than these buy nothing a linear
 /// model could use, and cost seconds.
-pub(crate) const ROWS_MAX: usize = 60_000;
+pub(crate) const ROWS_MAX: usize = 30_000;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,19 +1,26 @@
 //! Candidates and their losses on the folds.
 
-use crate::data_set::{DataSet, take_rows};
-use crate::evaluate::{Losses, losses, mean, standard_error, test_slices};
+use crate::data_set::DataSet;
+use crate::evaluate::{Losses, mean, standard_error, test_slices};
 use crate::folds::Fold;
 use crate::random::Random;
-use crate::trainer::{Fit, Rows, Trainer, trainer};
+use crate::trainer::{Trainer, trainer};
+use crate::trials::{Trials, Tried};
 use crate::{Error, Progress, Spec};
 use bundle::Bundle;
-use domain::{FeatureMatrix, Slices};
-use prepare::{Needs, Preprocessor};
+use domain::Slices;
+use prepare::Needs;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Standard errors by which a linear model must beat the best trees: one-sided 5 %.
 const LINEAR_ERRORS: f64 = 1.645;
+/// Candidates from which the first rung is worth its time.
+const SCREEN_CANDIDATES: usize = 4;
+/// The first rung sees one row of so many, the newest, and lets one candidate of so many go on.
+const SCREEN_SHARE: usize = 4;
+/// Rows below which a first rung would choose by chance.
+const SCREEN_ROWS_MIN: usize = 10_000;
 
 /// A configuration worth trying.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,45 +83,6 @@ impl Families {
     }
 }
 
-/// Rows prepared for a family: the preprocessor is fitted on training rows alone.
-pub(crate) struct Prepared {
-    pub(crate) preprocessor: Preprocessor,
-    features: FeatureMatrix,
-    labels: Vec<f64>,
-}
-
-impl Prepared {
-    /// Fits the recipe on the given rows (the newest of them where the family has a bound).
-    pub(crate) fn new(spec: &Spec, data: &DataSet, rows: &[u32], family: &dyn Trainer) -> Result<Self, Error> {
-        let first = family.rows_max().map_or(0, |most| rows.len().saturating_sub(most));
-        let rows = rows.get(first..).unwrap_or_default();
-        let raw = data.take(rows)?;
-        let preprocessor = prepare::fit(&spec.recipe, family.family(), family.needs(), &spec.schema, &raw)?;
-        let features = preprocessor.apply(&raw)?;
-        let labels = rows.iter().filter_map(|&row| data.labels.get(row as usize).copied()).collect();
-        Ok(Self { preprocessor, features, labels })
-    }
-
-    /// What the trainers take.
-    pub(crate) fn rows(&self, spec: &Spec) -> Rows<'_> {
-        Rows {
-            features: &self.features,
-            described: self.preprocessor.features(),
-            labels: &self.labels,
-            shape: spec.shape(),
-            threads: spec.threads,
-            seed: spec.seed,
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.labels.len()
-    }
-}
-
-/// The result of a candidate on a fold.
-type Tried = (Vec<f64>, Losses);
-
 struct Search<'a> {
     spec: &'a Spec,
     data: &'a DataSet,
@@ -126,63 +94,69 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn is_late(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-    }
-
-    /// Tries every candidate on a fold; random trials stop at the deadline, the others never do.
-    fn fold(&mut self, fold: &Fold, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Option<Tried>>, Error> {
-        let mut out: Vec<Option<Tried>> = self.candidates.iter().map(|_| None).collect();
-        let length = fold.test.len();
-        let test = take_rows(
-            &self.data.rows.slice(fold.test.start, length),
-            &(0..u32::try_from(length).unwrap_or(0)).collect::<Vec<_>>(),
-        )?;
-        let labels = self.data.labels.get(fold.test.clone()).unwrap_or_default();
-        let (mut trial, mut best) = (0, None::<f64>);
-        for family in 0..self.families.0.len() {
-            let Some(trainer) = self.families.0.get(family) else { continue };
-            let prepared = Prepared::new(self.spec, self.data, &fold.training, trainer.as_ref())?;
-            let features = prepared.preprocessor.apply(&test)?;
-            let mut fitter = trainer.open(prepared.rows(self.spec))?;
-            for place in 0..self.candidates.len() {
-                let Some(candidate) = self.candidates.get(place).filter(|c| c.family == family) else { continue };
-                if candidate.origin == "trial" && self.is_late() {
-                    continue;
-                }
-                let fitted = fitter.fit(&candidate.parameters);
-                if let Some(tried) = self.judge(fitted, &features, labels)? {
-                    let loss = mean(&tried.1.rank);
-                    best = Some(best.map_or(loss, |b| b.min(loss)));
-                    if let Some(slot) = out.get_mut(place) {
-                        *slot = Some(tried);
-                    }
-                }
-                trial += 1;
-                progress(Progress { trial, best, ..Progress::new("trial", prepared.len()) });
-            }
+    /// Tries candidates on the newest `training` rows of a fold.
+    fn try_on(
+        &mut self,
+        fold: &Fold,
+        training: usize,
+        places: Vec<usize>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Option<Tried>>, Error> {
+        let first = fold.training.len().saturating_sub(training);
+        let trials = Trials {
+            spec: self.spec,
+            data: self.data,
+            families: self.families,
+            candidates: &self.candidates,
+            places,
+            training: fold.training.get(first..).unwrap_or_default(),
+            test: fold.test.clone(),
+            scale: self.scale,
+            deadline: self.deadline,
+        };
+        let outcomes = trials.run(progress)?;
+        let mut out = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            out.push(outcome.unwrap_or_else(|error| {
+                self.failure = Some(error);
+                None
+            }));
         }
         Ok(out)
     }
 
-    /// A candidate that cannot be fitted is out, not the run.
-    fn judge(
+    /// The first rung of successive halving: all candidates on the newest quarter of the rows. The
+    /// best quarter of them goes on, and the best trees in any case, since a linear model is
+    /// measured by them. What was lost by those who do not go on is in the log.
+    fn screen(
         &mut self,
-        fitted: Result<Fit, Error>,
-        features: &FeatureMatrix,
-        labels: &[f64],
-    ) -> Result<Option<Tried>, Error> {
-        let fit = match fitted {
-            Ok(fit) => fit,
-            Err(error) => {
-                self.failure = Some(error);
-                return Ok(None);
-            }
-        };
-        let mut scores = Vec::new();
-        fit.model.predict(features, &mut scores)?;
-        let losses = losses(self.spec.shape(), &scores, labels, self.scale);
-        Ok(mean(&losses.rank).is_finite().then_some((scores, losses)))
+        fold: &Fold,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(Vec<usize>, Vec<Option<f64>>), Error> {
+        let all: Vec<usize> = (0..self.candidates.len()).collect();
+        let rows = fold.training.len() / SCREEN_SHARE;
+        if all.len() < SCREEN_CANDIDATES || rows < SCREEN_ROWS_MIN {
+            return Ok((all, Vec::new()));
+        }
+        progress(Progress::new("screen", rows));
+        let tried = self.try_on(fold, rows, all, progress)?;
+        let losses: Vec<Option<f64>> = tried.iter().map(|t| t.as_ref().map(|t| mean(&t.losses.rank))).collect();
+        let mut ranked: Vec<usize> =
+            (0..losses.len()).filter(|&p| losses.get(p).is_some_and(Option::is_some)).collect();
+        let loss = |place: &usize| losses.get(*place).copied().flatten().unwrap_or(f64::INFINITY);
+        ranked.sort_by(|a, b| loss(a).total_cmp(&loss(b)).then(a.cmp(b)));
+        let best_trees = ranked.iter().copied().find(|&place| self.is_tree(place));
+        ranked.truncate(self.candidates.len().div_ceil(SCREEN_SHARE));
+        if let Some(trees) = best_trees.filter(|trees| !ranked.contains(trees)) {
+            ranked.push(trees);
+        }
+        ranked.sort_unstable();
+        Ok((ranked, losses))
+    }
+
+    fn is_tree(&self, place: usize) -> bool {
+        let trainer = self.candidates.get(place).and_then(|c| self.families.get(c));
+        trainer.is_some_and(|t| t.needs() == Needs::Trees)
     }
 
     /// The least mean loss over the folds; of equal ones the first, so that a random trial must
@@ -190,15 +164,11 @@ impl Search<'_> {
     /// difference: it goes on along a line where the world leaves the range of the training rows
     /// (the next season), which no fold before it can show.
     fn choose(&self, results: &[Vec<Option<Tried>>], folds: &[Fold]) -> Option<usize> {
-        let is_tree = |place: usize| {
-            let trainer = self.candidates.get(place).and_then(|c| self.families.get(c));
-            trainer.is_some_and(|t| t.needs() == Needs::Trees)
-        };
         let least = |trees: bool| {
             let mut best: Option<(f64, usize)> = None;
-            for place in (0..self.candidates.len()).filter(|&place| is_tree(place) == trees) {
+            for place in (0..self.candidates.len()).filter(|&place| self.is_tree(place) == trees) {
                 let means: Option<Vec<f64>> =
-                    results.iter().map(|fold| fold.get(place)?.as_ref().map(|t| mean(&t.1.rank))).collect();
+                    results.iter().map(|fold| fold.get(place)?.as_ref().map(|t| mean(&t.losses.rank))).collect();
                 if let Some(loss) = means.map(|means| mean(&means))
                     && best.is_none_or(|(least, _)| loss < least)
                 {
@@ -219,7 +189,7 @@ impl Search<'_> {
         let (mut means, mut squares) = (Vec::new(), 0.0);
         for (fold, tried) in folds.iter().zip(results) {
             let (Some(Some(a)), Some(Some(b))) = (tried.get(one), tried.get(other)) else { return false };
-            let difference: Vec<f64> = a.1.rank.iter().zip(&b.1.rank).map(|(a, b)| a - b).collect();
+            let difference: Vec<f64> = a.losses.rank.iter().zip(&b.losses.rank).map(|(a, b)| a - b).collect();
             let times = self.data.times_ms.get(fold.test.clone()).unwrap_or_default();
             let groups = test_slices(times, Slices::of(self.spec.slice_ms));
             means.push(mean(&difference));
@@ -230,15 +200,16 @@ impl Search<'_> {
         mean(&means) < -LINEAR_ERRORS * error
     }
 
-    fn record(&self, place: usize, folds: &[Vec<Option<Tried>>]) -> Value {
+    fn record(&self, place: usize, folds: &[Vec<Option<Tried>>], screened: &[Option<f64>]) -> Value {
         let candidate = self.candidates.get(place);
         let means: Vec<Option<f64>> =
-            folds.iter().map(|fold| fold.get(place).and_then(Option::as_ref).map(|t| mean(&t.1.rank))).collect();
+            folds.iter().map(|fold| fold.get(place).and_then(Option::as_ref).map(|t| mean(&t.losses.rank))).collect();
         json!({
             "family": candidate.and_then(|c| self.families.get(c)).map(Trainer::family),
             "origin": candidate.map(|c| c.origin),
             "parameters": candidate.map(|c| &c.parameters),
             "mean_loss": means,
+            "screened_loss": screened.get(place).copied().flatten(),
         })
     }
 }
@@ -255,15 +226,19 @@ pub(crate) fn search(
     let deadline = spec.time_limit_ms.map(|limit| Instant::now() + Duration::from_millis(limit));
     let candidates = families.candidates(spec, champion);
     let mut search = Search { spec, data, families, candidates, scale, deadline, failure: None };
+    let (places, screened) = match folds.first() {
+        Some(newest) => search.screen(newest, progress)?,
+        None => (Vec::new(), Vec::new()),
+    };
     let mut results = Vec::new();
     for fold in folds {
         progress(Progress::new("fold", fold.training.len()));
-        results.push(search.fold(fold, progress)?);
+        results.push(search.try_on(fold, fold.training.len(), places.clone(), progress)?);
     }
     let best = search.choose(&results, folds);
-    let log = (0..search.candidates.len()).map(|place| search.record(place, &results)).collect();
+    let log = (0..search.candidates.len()).map(|place| search.record(place, &results, &screened)).collect();
     let chosen = best.and_then(|place| {
-        let (scores, losses) = results.first_mut()?.get_mut(place)?.take()?;
+        let Tried { scores, losses } = results.first_mut()?.get_mut(place)?.take()?;
         Some(Chosen { candidate: search.candidates.get(place)?.clone(), scores, losses, log })
     });
     let failure = search.failure;

@@ -32,7 +32,7 @@ pub struct Spec {
     /// Random trials beyond the defaults and the champion's parameters.
     #[serde(default)]
     pub trials: u32,
-    /// Threads of the trainers.
+    /// Candidates tried at once, and threads of the last fit. The result does not depend on it.
     #[serde(default = "one")]
     pub threads: u32,
     /// Seed of every random choice.
@@ -134,7 +134,7 @@ impl Default for Gates {
 /// One line of progress; JSON lines on standard output of the process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// `data_set`, `fold`, `trial`, `refit`, `gate` or `stored`.
+    /// `data_set`, `screen`, `fold`, `trial`, `refit`, `gate` or `stored`.
     pub phase: String,
     /// Rows at hand.
     pub rows: u64,

@@ -32,7 +32,7 @@ pub(crate) struct Fit {
 }
 
 /// A family of models.
-pub(crate) trait Trainer {
+pub(crate) trait Trainer: Send + Sync {
     /// Its name in configuration, recipes and manifests.
     fn family(&self) -> &'static str;
     /// What features it can take.

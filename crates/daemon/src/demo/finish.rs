@@ -17,8 +17,8 @@ const QUIET: Duration = Duration::from_millis(1_500);
 /// It hangs when nothing has moved for this long and something is missing.
 const HANGS_AFTER: Duration = Duration::from_secs(180);
 
-/// Waits until every record sent has been scored, joined and judged.
-pub(crate) fn wait(running: &Running, view: &SharedView, progress: &Progress, sent: &Sent) -> anyhow::Result<()> {
+/// Waits until every record sent has been scored, joined and judged; tells when anything last moved.
+pub(crate) fn wait(running: &Running, view: &SharedView, progress: &Progress, sent: &Sent) -> anyhow::Result<Instant> {
     let mut last = (String::new(), Instant::now());
     loop {
         anyhow::ensure!(!running.has_ended(), "a stage has ended: {}", running.first_fault());
@@ -32,7 +32,7 @@ pub(crate) fn wait(running: &Running, view: &SharedView, progress: &Progress, se
         }
         let still = last.1.elapsed();
         if missing.is_empty() && behind == 0 && still > QUIET {
-            return Ok(());
+            return Ok(last.1);
         }
         anyhow::ensure!(
             still < HANGS_AFTER,

@@ -83,8 +83,8 @@ impl Stage<'_> {
         let began = Instant::now();
         let sent = self.replay(&running, &view, &progress)?;
         idle_enabled.store(true, Ordering::SeqCst);
-        finish::wait(&running, &view, &progress, &sent)?;
-        let seconds = began.elapsed().as_secs_f64();
+        let ended = finish::wait(&running, &view, &progress, &sent)?;
+        let seconds = ended.duration_since(began).as_secs_f64();
         let summary = finish::summary(&view, &sent, seconds);
         finish::report(&summary, self.args)?;
         if self.args.keep {

@@ -13,6 +13,11 @@ pub(crate) const IDLE_AFTER: Duration = Duration::from_millis(300);
 const LEAD_MS: i64 = 3 * 86_400_000;
 /// Pause after a run by alarm, as a share of the first training's rows.
 const COOL_DOWN: f64 = 0.2;
+/// Threads of a training run: a number, not the machine's.
+const TRAINING_THREADS: usize = 2;
+/// J, and with it the replay, moves on when a decision has gone round all stages: in a year of days
+/// the wait for the next commit is most of the time.
+const COMMIT_INTERVAL_MS: i64 = 10;
 
 /// Where the demo works and from when it replays.
 pub(crate) struct Settings {
@@ -60,7 +65,9 @@ impl Settings {
         }
         config.registry.url = format!("file://{}", self.folder.join("registry").display());
         config.console.listen.clone_from(&args.console);
+        config.kafka.commit_interval = Span::ms(COMMIT_INTERVAL_MS);
         config.train.time_limit = "unlimited".to_owned();
+        config.train.threads = TRAINING_THREADS;
         config.retrain.cool_down = COOL_DOWN;
         if args.no_retrain {
             config.retrain.on.clear();
