@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod broker;
+mod console;
 mod daemon;
 mod simulation;
 mod support;

@@ -1,7 +1,7 @@
 //! Alerts and metrics at an independent OTLP receiver, from the built binary as a user runs it.
 
 use crate::support::otlp::{Log, Point, Receiver};
-use crate::support::vigie::{binary, root};
+use crate::support::vigie::{binary, quick_config, root};
 use mock_collector::Protocol;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,11 +10,7 @@ use std::process::{Command, Output};
 /// A short demo that trains on January alone; gives what it said and its closing table.
 fn demo(variables: &[(&str, &str)]) -> (Output, Value) {
     let folder = tempfile::tempdir().unwrap();
-    let (config, summary) = (folder.path().join("demo.toml"), folder.path().join("summary.json"));
-    let text = std::fs::read_to_string(root().join("config/flights.toml")).unwrap();
-    let families = "\"logistic_regression\", \"gradient_boosting\"";
-    assert!(text.contains(families), "the search is not shortened");
-    std::fs::write(&config, text.replace(families, "\"logistic_regression\"")).unwrap();
+    let (config, summary) = (quick_config(folder.path()), folder.path().join("summary.json"));
     let output = Command::new(binary())
         .args(["demo", "--until", "2013-02-01", "--days", "8", "--no-retrain", "--console", ""])
         .args(["--config".as_ref(), config.as_os_str(), "--summary".as_ref(), summary.as_os_str()])

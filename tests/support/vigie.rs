@@ -21,6 +21,16 @@ pub(crate) fn binary() -> PathBuf {
     path
 }
 
+/// The flights configuration with the quickest of its families, for tests that are not about training.
+pub(crate) fn quick_config(folder: &Path) -> PathBuf {
+    let file = folder.join("demo.toml");
+    let text = std::fs::read_to_string(root().join("config/flights.toml")).unwrap();
+    let families = "\"logistic_regression\", \"gradient_boosting\"";
+    assert!(text.contains(families), "the search is not shortened");
+    std::fs::write(&file, text.replace(families, "\"logistic_regression\"")).unwrap();
+    file
+}
+
 /// A pipeline of its own: topics, registry and cache that no other test uses.
 pub(crate) struct Pipeline {
     pub(crate) folder: tempfile::TempDir,
@@ -144,7 +154,7 @@ pub(crate) struct Record {
 }
 
 /// A running daemon; killed when dropped.
-pub(crate) struct Daemon(Child);
+pub(crate) struct Daemon(pub(crate) Child);
 
 impl Daemon {
     /// kill -9.

@@ -13,11 +13,16 @@ use prepare::Needs;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
+/// Origin of the champion's own parameters.
+const CHAMPION: &str = "champion";
+/// Standard errors by which other parameters must beat the champion's own: the fold after an alarm
+/// is a few days, and the least loss of several on it is luck more often than not.
+const OTHER_ERRORS: f64 = 1.0;
 /// Standard errors by which a linear model must beat the best trees: one-sided 5 %.
 const LINEAR_ERRORS: f64 = 1.645;
 /// Candidates from which the first rung is worth its time.
 const SCREEN_CANDIDATES: usize = 4;
-/// The first rung sees one row of so many, the newest, and lets one candidate of so many go on.
+/// The first rung sees one row of so many, the newest.
 const SCREEN_SHARE: usize = 4;
 /// Rows below which a first rung would choose by chance.
 const SCREEN_ROWS_MIN: usize = 10_000;
@@ -27,7 +32,7 @@ const SCREEN_ROWS_MIN: usize = 10_000;
 pub(crate) struct Candidate {
     pub(crate) family: usize,
     pub(crate) parameters: Value,
-    /// `defaults`, `champion` or `trial`.
+    /// `champion`, `defaults` or `trial`.
     pub(crate) origin: &'static str,
 }
 
@@ -53,8 +58,8 @@ impl Families {
         self.0.get(candidate.family).map(AsRef::as_ref)
     }
 
-    /// Each family's defaults, the champion's own parameters, then random trials, taken in turn
-    /// from the families that have something to search.
+    /// The champion's own parameters, each family's defaults, then random trials, taken in turn from
+    /// the families that have something to search.
     fn candidates(&self, spec: &Spec, champion: Option<&Bundle>) -> Vec<Candidate> {
         let mut out: Vec<Candidate> = Vec::new();
         let mut push = |candidate: Candidate| {
@@ -63,13 +68,13 @@ impl Families {
                 out.push(candidate);
             }
         };
-        for (family, trainer) in self.0.iter().enumerate() {
-            push(Candidate { family, parameters: trainer.defaults(), origin: "defaults" });
-        }
         if let Some(bundle) = champion
             && let Some(family) = self.0.iter().position(|t| t.family() == bundle.manifest.family)
         {
-            push(Candidate { family, parameters: bundle.manifest.parameters.clone(), origin: "champion" });
+            push(Candidate { family, parameters: bundle.manifest.parameters.clone(), origin: CHAMPION });
+        }
+        for (family, trainer) in self.0.iter().enumerate() {
+            push(Candidate { family, parameters: trainer.defaults(), origin: "defaults" });
         }
         let mut random = Random::new(spec.seed);
         let has_search = |f: &usize| self.0.get(*f).is_some_and(|t| t.sample(&mut Random::new(0)).is_some());
@@ -126,8 +131,9 @@ impl Search<'_> {
     }
 
     /// The first rung of successive halving: all candidates on the newest quarter of the rows. The
-    /// best quarter of them goes on, and the best trees in any case, since a linear model is
-    /// measured by them. What was lost by those who do not go on is in the log.
+    /// champion's own parameters go on with what beats them; without a champion the best half. So do
+    /// the best trees in any case, since a linear model is measured by them. What was lost by those
+    /// who do not go on is in the log.
     fn screen(
         &mut self,
         fold: &Fold,
@@ -139,19 +145,32 @@ impl Search<'_> {
             return Ok((all, Vec::new()));
         }
         progress(Progress::new("screen", rows));
-        let tried = self.try_on(fold, rows, all, progress)?;
-        let losses: Vec<Option<f64>> = tried.iter().map(|t| t.as_ref().map(|t| mean(&t.losses.rank))).collect();
-        let mut ranked: Vec<usize> =
+        let results = [self.try_on(fold, rows, all, progress)?];
+        let folds = std::slice::from_ref(fold);
+        let losses: Vec<Option<f64>> = (0..self.candidates.len()).map(|place| mean_loss(&results, place)).collect();
+        let best_trees = self.least(&results, |place| self.is_tree(place));
+        let mut goes_on: Vec<usize> =
             (0..losses.len()).filter(|&p| losses.get(p).is_some_and(Option::is_some)).collect();
-        let loss = |place: &usize| losses.get(*place).copied().flatten().unwrap_or(f64::INFINITY);
-        ranked.sort_by(|a, b| loss(a).total_cmp(&loss(b)).then(a.cmp(b)));
-        let best_trees = ranked.iter().copied().find(|&place| self.is_tree(place));
-        ranked.truncate(self.candidates.len().div_ceil(SCREEN_SHARE));
-        if let Some(trees) = best_trees.filter(|trees| !ranked.contains(trees)) {
-            ranked.push(trees);
+        match self.champion_place() {
+            Some(own) => {
+                goes_on.retain(|&place| place == own || self.gains(&results, folds, (place, own), OTHER_ERRORS));
+            }
+            None => {
+                let loss = |place: &usize| losses.get(*place).copied().flatten().unwrap_or(f64::INFINITY);
+                goes_on.sort_by(|a, b| loss(a).total_cmp(&loss(b)).then(a.cmp(b)));
+                goes_on.truncate(self.candidates.len().div_ceil(2));
+            }
         }
-        ranked.sort_unstable();
-        Ok((ranked, losses))
+        if !goes_on.iter().any(|&place| self.is_tree(place)) {
+            goes_on.extend(best_trees);
+        }
+        goes_on.sort_unstable();
+        Ok((goes_on, losses))
+    }
+
+    /// Place of the champion's own parameters.
+    fn champion_place(&self) -> Option<usize> {
+        self.candidates.iter().position(|c| c.origin == CHAMPION)
     }
 
     fn is_tree(&self, place: usize) -> bool {
@@ -160,32 +179,40 @@ impl Search<'_> {
     }
 
     /// The least mean loss over the folds; of equal ones the first, so that a random trial must
-    /// beat the defaults. A linear model must also beat the best trees by [`LINEAR_ERRORS`] of the
+    /// beat the defaults. The champion's own parameters stay unless others are better by
+    /// [`OTHER_ERRORS`]. A linear model must also beat the best trees by [`LINEAR_ERRORS`] of the
     /// difference: it goes on along a line where the world leaves the range of the training rows
     /// (the next season), which no fold before it can show.
     fn choose(&self, results: &[Vec<Option<Tried>>], folds: &[Fold]) -> Option<usize> {
-        let least = |trees: bool| {
-            let mut best: Option<(f64, usize)> = None;
-            for place in (0..self.candidates.len()).filter(|&place| self.is_tree(place) == trees) {
-                let means: Option<Vec<f64>> =
-                    results.iter().map(|fold| fold.get(place)?.as_ref().map(|t| mean(&t.losses.rank))).collect();
-                if let Some(loss) = means.map(|means| mean(&means))
-                    && best.is_none_or(|(least, _)| loss < least)
-                {
-                    best = Some((loss, place));
-                }
-            }
-            best.map(|(_, place)| place)
+        let best = |trees: bool| {
+            let best = self.least(results, |place| self.is_tree(place) == trees)?;
+            let own = self.champion_place().filter(|&own| self.is_tree(own) == trees && own != best);
+            let stays = own.filter(|&own| {
+                mean_loss(results, own).is_some() && !self.gains(results, folds, (best, own), OTHER_ERRORS)
+            });
+            Some(stays.unwrap_or(best))
         };
-        match (least(true), least(false)) {
-            (Some(trees), Some(line)) if self.gains(results, folds, line, trees) => Some(line),
+        match (best(true), best(false)) {
+            (Some(trees), Some(line)) if self.gains(results, folds, (line, trees), LINEAR_ERRORS) => Some(line),
             (Some(trees), _) => Some(trees),
             (None, line) => line,
         }
     }
 
-    /// Whether one candidate's loss is below another's by more than chance on the folds.
-    fn gains(&self, results: &[Vec<Option<Tried>>], folds: &[Fold], one: usize, other: usize) -> bool {
+    fn least(&self, results: &[Vec<Option<Tried>>], is_meant: impl Fn(usize) -> bool) -> Option<usize> {
+        let mut best: Option<(f64, usize)> = None;
+        for place in (0..self.candidates.len()).filter(|&place| is_meant(place)) {
+            if let Some(loss) = mean_loss(results, place)
+                && best.is_none_or(|(least, _)| loss < least)
+            {
+                best = Some((loss, place));
+            }
+        }
+        best.map(|(_, place)| place)
+    }
+
+    /// Whether one candidate's loss is below another's by so many standard errors on the folds.
+    fn gains(&self, results: &[Vec<Option<Tried>>], folds: &[Fold], (one, other): (usize, usize), errors: f64) -> bool {
         let (mut means, mut squares) = (Vec::new(), 0.0);
         for (fold, tried) in folds.iter().zip(results) {
             let (Some(Some(a)), Some(Some(b))) = (tried.get(one), tried.get(other)) else { return false };
@@ -197,7 +224,7 @@ impl Search<'_> {
         }
         #[allow(clippy::cast_precision_loss)]
         let error = squares.sqrt() / means.len().max(1) as f64;
-        mean(&means) < -LINEAR_ERRORS * error
+        mean(&means) < -errors * error
     }
 
     fn record(&self, place: usize, folds: &[Vec<Option<Tried>>], screened: &[Option<f64>]) -> Value {
@@ -212,6 +239,13 @@ impl Search<'_> {
             "screened_loss": screened.get(place).copied().flatten(),
         })
     }
+}
+
+/// Mean over the folds of a candidate's mean loss; none where it has no result on one.
+fn mean_loss(results: &[Vec<Option<Tried>>], place: usize) -> Option<f64> {
+    let means: Option<Vec<f64>> =
+        results.iter().map(|fold| fold.get(place)?.as_ref().map(|t| mean(&t.losses.rank))).collect();
+    means.map(|means| mean(&means))
 }
 
 /// Tries all candidates on all folds (newest first) and chooses one: see [`Search::choose`].
