@@ -20,10 +20,10 @@ fn demo(folder: &Path) -> (Daemon, String, Value) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let daemon = Daemon(child);
     let (mut address, mut said) = (None, Vec::new());
-    for line in lines {
+    for line in lines.by_ref() {
         address = address.or_else(|| line.strip_prefix("console: ").map(str::to_owned));
         let is_open = line.starts_with("the console stays open");
         said.push(line);
@@ -31,6 +31,8 @@ fn demo(folder: &Path) -> (Daemon, String, Value) {
             break;
         }
     }
+    // Read on, so that nothing it says later breaks its pipe.
+    std::thread::spawn(move || lines.for_each(drop));
     let address = address.unwrap_or_else(|| panic!("no console: {said:#?}"));
     let table = std::fs::read(&summary).unwrap_or_else(|e| panic!("no closing table, {e}: {said:#?}"));
     (daemon, address, serde_json::from_slice(&table).unwrap())
@@ -73,7 +75,7 @@ fn whole(value: &Value) -> String {
     let digits = value.as_u64().unwrap().to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -87,12 +89,12 @@ fn the_numbers_on_the_page_are_those_of_the_closing_table() {
     let (daemon, address, summary) = demo(folder.path());
     let began = Instant::now();
     // The browser's first start may be slow enough to outlast its budget.
-    let mut page = self::page(folder.path(), &address);
-    while !page.contains("fact-scored") && began.elapsed() < LIMIT {
-        page = self::page(folder.path(), &address);
+    let mut shown = page(folder.path(), &address);
+    while !shown.contains("fact-scored") && began.elapsed() < LIMIT {
+        shown = page(folder.path(), &address);
     }
     for name in ["scored", "rejected", "joined", "pending", "expired"] {
-        assert_eq!(text(&page, &format!("fact-{name}")), whole(&summary[name]), "{name}");
+        assert_eq!(text(&shown, &format!("fact-{name}")), whole(&summary[name]), "{name}");
     }
     let mut expected = Vec::new();
     let months = summary["months"].as_array().unwrap().iter().map(|m| (m["month"].as_str().unwrap(), m));
@@ -105,11 +107,11 @@ fn the_numbers_on_the_page_are_those_of_the_closing_table() {
         expected.push(cells);
     }
     assert!(expected.len() > 1, "no month in {summary}");
-    assert_eq!(rows(&page, "months"), expected);
+    assert_eq!(rows(&shown, "months"), expected);
     let raised = summary["alerts"].as_array().unwrap().len();
-    let on_page = rows(&page, "alerts").iter().filter(|cells| cells[2] == "raised").count();
+    let on_page = rows(&shown, "alerts").iter().filter(|cells| cells[2] == "raised").count();
     assert!(raised > 0, "no alert to be shown in {summary}");
     assert_eq!(on_page, raised, "raised alerts");
-    assert_eq!(page.matches("<svg").count(), 5, "charts: throughput, loss, AUC, versions, drift");
+    assert_eq!(shown.matches("<svg").count(), 5, "charts: throughput, loss, AUC, versions, drift");
     assert_eq!(daemon.terminate().0, Some(0));
 }

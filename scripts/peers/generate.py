@@ -87,7 +87,7 @@ def main():
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--out", required=True)
     given = parser.parse_args()
-    topics = ["events", "labels", "warm_up", "echo", "echo_transactions", "python"]
+    topics = ["events", "labels", "warm_up", "warm_up_transactions", "echo", "echo_transactions", "python"]
     kept = {"retention.ms": "-1"}
     admin = AdminClient({"bootstrap.servers": given.brokers})
     for done in admin.create_topics([NewTopic(t, PARTITIONS, 1, config=kept) for t in topics]).values():

@@ -115,6 +115,7 @@ impl Effects {
 
     async fn load(&self, version: &Version, wants: Wants) -> Result<Arc<dyn Any + Send + Sync>, String> {
         let bundle = self.store.bundle(version).await.map_err(|error| error.to_string())?;
+        tracing::debug!("bundle {version} is loaded and verified");
         Ok(match wants {
             Wants::Known => Arc::new(crate::wiring::known(&bundle)),
             Wants::Bundle | Wants::Nothing => Arc::new(bundle),

@@ -163,7 +163,8 @@ impl Consumer {
         let start = Instant::now();
         let (mut rows, mut bytes) = (0_usize, 0_usize);
         loop {
-            let wait = if rows == 0 { IDLE_WAIT } else { self.interval.saturating_sub(last_commit.elapsed()) };
+            let wait =
+                if rows == 0 { IDLE_WAIT } else { whole_ms(self.interval.saturating_sub(last_commit.elapsed())) };
             match self.client.poll(wait) {
                 Some(Ok(message)) => {
                     if let Some(place) = find(&self.sources, self.last, message.topic(), message.partition()) {
@@ -338,6 +339,11 @@ impl Consumer {
     pub(crate) fn remove(&mut self, source: &SourcePartition) {
         self.sources.retain(|s| s.source != *source);
     }
+}
+
+/// The client waits whole milliseconds, and asks the clock without pause for what is left of one.
+fn whole_ms(wait: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX))
 }
 
 fn find(sources: &[Source], last: usize, topic: &str, partition: i32) -> Option<usize> {

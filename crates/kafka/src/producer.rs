@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 
 const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 const FENCED_MAX: u32 = 5;
+/// Between two looks at what is still to be acknowledged.
+const FLUSH_POLL: Duration = Duration::from_micros(300);
 
 /// A partition's commit: offset and metadata.
 pub(crate) type Commit = (SourcePartition, i64, String);
@@ -70,6 +72,12 @@ impl Outbox {
             ThreadedProducer::from_config_and_context(&self.config.producer(), DeliveryContext::default())
                 .map_err(|e| Error::of(&e, &brokers, "opening a producer"))?;
         if self.config.delivery == Delivery::ExactlyOnce {
+            // The client asks for the coordinator at once, and without a connection again half a
+            // second later; asking for anything else first waits for the connection. What is wrong
+            // with it shows below.
+            if let Err(error) = producer.client().fetch_metadata(None, STEP_TIMEOUT) {
+                tracing::debug!(stage = self.stage, %error, "no metadata yet");
+            }
             loop {
                 match producer.init_transactions(STEP_TIMEOUT) {
                     Ok(()) => break,
@@ -260,17 +268,12 @@ impl Outbox {
         }
     }
 
-    /// Waits until every record is acknowledged. The crate's own flush inside a commit would wait
-    /// in steps of 100 ms.
+    /// Waits until every record is acknowledged.
     fn flush(&mut self, producer: &ThreadedProducer<DeliveryContext>) -> Result<(), Failure> {
-        let mut wait = Duration::from_millis(1);
         loop {
-            match producer.flush(wait) {
-                Ok(()) => break,
-                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => {
-                    wait = (wait * 2).min(Duration::from_millis(10));
-                    self.overdue("flushing outputs").map_err(Failure::End)?;
-                }
+            match flush_step(producer) {
+                Ok(true) => break,
+                Ok(false) => self.overdue("flushing outputs").map_err(Failure::End)?,
                 Err(error) => return Err(Failure::Abort(error.to_string())),
             }
         }
@@ -318,6 +321,20 @@ impl Outbox {
                 return Err(Failure::Replace { reason, fenced: is_fenced(inner.code()) });
             }
         }
+    }
+}
+
+/// Sends what waits for company and looks whether everything is acknowledged, which the producer's
+/// own thread is told. The crate's flush with a time-out would ask the clock without pause until the
+/// time is up; a short sleep costs nothing and is as quick.
+pub(crate) fn flush_step(producer: &ThreadedProducer<DeliveryContext>) -> KafkaResult<bool> {
+    match producer.flush(Duration::ZERO) {
+        Ok(()) => Ok(true),
+        Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => {
+            std::thread::sleep(FLUSH_POLL);
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 

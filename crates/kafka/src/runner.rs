@@ -31,8 +31,10 @@ const TICK: Duration = Duration::from_secs(1);
 /// What the process cannot mend by itself; see [`Error::class`]. A broker that is away is none.
 pub fn run(stage: Box<dyn Stage>, config: RunnerConfig, hooks: Hooks, stop: Stop) -> Result<(), Error> {
     let mut runner = Runner::open(stage, config, hooks, stop)?;
+    tracing::debug!(stage = runner.name(), "transactions are initialised");
     runner.read_control_to_its_end()?;
     runner.consumer.join()?;
+    tracing::debug!(stage = runner.name(), "joined its group");
     while !runner.stop.requested() {
         runner.turn()?;
     }

@@ -2,6 +2,7 @@
 //! commands.
 
 use crate::error::{Error, code_of, is_unwritable};
+use crate::producer::flush_step;
 use crate::progress::Progress;
 use crate::rebalance::DeliveryContext;
 use crate::settings::{Connection, producer_settings};
@@ -95,7 +96,7 @@ impl Sender {
     /// The first failed delivery since the last call, or [`Error::Unreachable`] after `timeout`.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + timeout;
-        while self.producer.flush(Duration::from_millis(1)).is_err() {
+        while !flush_step(&self.producer).unwrap_or(false) {
             if Instant::now() >= deadline {
                 return Err(Error::Unreachable {
                     brokers: self.brokers.clone(),

@@ -15,7 +15,7 @@ pub struct Forest {
     outputs: usize,
     average: bool,
     trees: Vec<Tree>,
-    kernel: Kernel,
+    kernel: Box<Kernel>,
 }
 
 impl Forest {
@@ -50,7 +50,7 @@ impl Forest {
                 )));
             }
         }
-        let kernel = Kernel::new(&trees);
+        let kernel = Box::new(Kernel::new(&trees));
         Ok(Self { link, features, outputs, average, trees, kernel })
     }
 

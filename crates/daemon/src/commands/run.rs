@@ -17,6 +17,7 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
     let config = Arc::new(super::configuration(&args.config.config)?);
     let layout = topics::prepare(&config)?;
+    tracing::debug!("topics are ready");
     let cache = args.cache.clone().unwrap_or_else(|| default_cache(&config.pipeline.name));
     let (view, progress, stop) = (SharedView::default(), Progress::default(), Stop::new());
     let options = Options {
@@ -28,16 +29,16 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
         progress: progress.clone(),
         telemetry: telemetry.clone(),
     };
-    let running = pipeline::start(&config, &layout, options)?;
     let watching = watch::start(watch::Watch {
         connection: topics::connection(&config),
-        layout,
+        layout: layout.clone(),
         view: Arc::clone(&view),
         telemetry: telemetry.clone(),
         pipeline: config.pipeline.name.clone(),
         stop: stop.clone(),
         progress,
     })?;
+    let running = pipeline::start(&config, &layout, options)?;
     if !config.console.listen.is_empty() {
         let ready = running.readiness();
         let serving = console::server::serve(&config.console.listen, &config.pipeline.name, Arc::clone(&view), ready);
@@ -54,6 +55,7 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
             args.config.config.display()
         );
     }
+    tracing::debug!("started");
     running.wait_for_signal();
     let ended = running.stop_all();
     stop.request();

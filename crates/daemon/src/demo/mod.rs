@@ -16,6 +16,7 @@ use console::server::SharedView;
 use domain::SourcePartition;
 use kafka::{EmbeddedBroker, Progress, Sender, Stop, Topics};
 use settings::Settings;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,10 +131,10 @@ impl Stage<'_> {
     }
 }
 
-/// Says something to the person; standard output is for the closing table alone.
-#[allow(clippy::print_stderr)]
+/// Says something to the person; standard output is for the closing table alone. Nobody listening
+/// any more is no fault.
 pub(crate) fn say(text: &str) {
-    eprintln!("{text}");
+    writeln!(std::io::stderr().lock(), "{text}").unwrap_or_default();
 }
 
 /// Trains the first champion in a process of its own.
