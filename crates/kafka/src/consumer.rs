@@ -162,9 +162,9 @@ impl Consumer {
     pub(crate) fn collect(&mut self, last_commit: Instant) -> Result<VecDeque<Change>, Error> {
         let start = Instant::now();
         let (mut rows, mut bytes) = (0_usize, 0_usize);
+        let mut wait = IDLE_WAIT;
         loop {
-            let wait =
-                if rows == 0 { IDLE_WAIT } else { whole_ms(self.interval.saturating_sub(last_commit.elapsed())) };
+            let waited = wait;
             match self.client.poll(wait) {
                 Some(Ok(message)) => {
                     if let Some(place) = find(&self.sources, self.last, message.topic(), message.partition()) {
@@ -172,6 +172,8 @@ impl Consumer {
                         if let Some(source) = self.sources.get_mut(place) {
                             bytes += source.push(&message);
                             rows += 1;
+                            // There may be more, and asking for it without waiting asks no clock.
+                            wait = Duration::ZERO;
                         }
                     }
                 }
@@ -181,14 +183,17 @@ impl Consumer {
                     if !changes.is_empty() {
                         return Ok(changes);
                     }
-                    if rows > 0 && wait.is_zero() {
-                        break;
+                    if rows > 0 {
+                        wait = whole_ms(self.interval.saturating_sub(last_commit.elapsed()));
+                        if wait.is_zero() {
+                            break;
+                        }
                     }
                 }
             }
             let full = rows >= self.rows_max || bytes >= self.bytes_max;
             let limit = if rows == 0 { IDLE_WAIT } else { self.interval.max(IDLE_WAIT) };
-            if full || (rows % 64 == 0 || wait > Duration::ZERO) && start.elapsed() >= limit {
+            if full || (rows % 64 == 0 || waited > Duration::ZERO) && start.elapsed() >= limit {
                 break;
             }
         }
