@@ -227,10 +227,10 @@ fn be_nice(niceness: i32) {
     if niceness == 0 || !cfg!(target_os = "linux") {
         return;
     }
-    // SAFETY: passes numbers only; 0 names the caller.
+    // SAFETY: passes a number only. It is added to what the process was given.
     #[allow(unsafe_code)]
-    let code = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
-    if code != 0 {
+    let now = unsafe { libc::nice(niceness) };
+    if now == -1 {
         tracing::debug!("a stage keeps its priority: {}", std::io::Error::last_os_error());
     }
 }

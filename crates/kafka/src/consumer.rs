@@ -172,7 +172,7 @@ impl Consumer {
                         if let Some(source) = self.sources.get_mut(place) {
                             bytes += source.push(&message);
                             rows += 1;
-                            // There may be more, and asking for it without waiting asks no clock.
+                            // There may be more; the client asks the clock less when it need not wait.
                             wait = Duration::ZERO;
                         }
                     }

@@ -22,6 +22,8 @@ use rdkafka::util::Timeout;
 use std::time::{Duration, Instant};
 
 const STEP_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a new producer waits for its connection before it asks for what it needs.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const FENCED_MAX: u32 = 5;
 /// Between two looks at what is still to be acknowledged.
 const FLUSH_POLL: Duration = Duration::from_micros(300);
@@ -75,7 +77,9 @@ impl Outbox {
             // The client asks for the coordinator at once, and without a connection again half a
             // second later; asking for anything else first waits for the connection. What is wrong
             // with it shows below.
-            if let Err(error) = producer.client().fetch_metadata(None, STEP_TIMEOUT) {
+            if let Some((_, topic)) = self.config.subscriptions.first()
+                && let Err(error) = producer.client().fetch_metadata(Some(topic), CONNECT_TIMEOUT)
+            {
                 tracing::debug!(stage = self.stage, %error, "no metadata yet");
             }
             loop {
@@ -324,8 +328,7 @@ impl Outbox {
     }
 }
 
-/// Sends what waits for company and looks whether everything is acknowledged, which the producer's
-/// own thread is told. The crate's flush with a time-out would ask the clock without pause until the
+/// Looks whether everything is acknowledged, which the producer's own thread is told. The crate's flush with a time-out would ask the clock without pause until the
 /// time is up; a short sleep costs nothing and is as quick.
 pub(crate) fn flush_step(producer: &ThreadedProducer<DeliveryContext>) -> KafkaResult<bool> {
     match producer.flush(Duration::ZERO) {

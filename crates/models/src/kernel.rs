@@ -53,7 +53,7 @@ struct Span {
 enum Way {
     /// At most 32 leaves: its number in `Kernel::short`.
     Short(u32),
-    /// At most 64 leaves: its number in `Kernel::long`.
+    /// 33 to 64 leaves: its number in `Kernel::long`.
     Long(u32),
     Walked(Span),
 }
@@ -104,9 +104,9 @@ impl Kernel {
         let (ways, nodes, values) = (Vec::with_capacity(trees.len()), Vec::new(), Vec::new());
         let mut kernel = Self { used, ways, short, long, nodes, values, sets: vec![0] };
         for tree in trees {
-            let way = if Masks::<u32>::takes(tree) {
+            let way = if kernel.short.takes(tree) {
                 Way::Short(kernel.short.push(tree, &kernel.used))
-            } else if Masks::<u64>::takes(tree) {
+            } else if tree.leaves().len() > u32::BITS as usize && kernel.long.takes(tree) {
                 Way::Long(kernel.long.push(tree, &kernel.used))
             } else {
                 Way::Walked(kernel.push(tree))

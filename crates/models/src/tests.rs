@@ -138,6 +138,23 @@ fn the_kernel_equals_the_row_wise_reference_whatever_the_batch() {
 }
 
 #[test]
+fn many_large_category_sets_are_walked_once_their_tables_are_full() {
+    let mut random = Random(7);
+    let tree = |random: &mut Random| {
+        let split = Split::Category { set: (0..128).map(|_| random.next() as u32).collect() };
+        let value = random.below(1000) as f64;
+        Tree::new(vec![Node { feature: 0, split, left: -1, right: -2 }], vec![value, -value]).unwrap()
+    };
+    let trees: Vec<Tree> = (0..600).map(|_| tree(&mut random)).collect();
+    let forest = Forest::new(Link::Identity, 1, 1, false, trees).unwrap();
+    let rows: Vec<Vec<f32>> = (0..200).map(|_| vec![random.below(5000) as f32 - 200.0]).collect();
+    let expected = bits(&forest.raw_by_row(&matrix(&rows)));
+    let mut found = Vec::new();
+    Model::Forest(forest).raw(&matrix(&rows), &mut found).unwrap();
+    assert_eq!(bits(&found), expected);
+}
+
+#[test]
 fn a_chain_of_nodes_deeper_than_the_kernel_steps_is_walked() {
     let nodes = 5000;
     let split = |i| Split::Numeric { threshold: i as f64, missing: Missing::Nan, default_left: false };

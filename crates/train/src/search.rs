@@ -131,9 +131,9 @@ impl Search<'_> {
     }
 
     /// The first rung of successive halving: all candidates on the newest quarter of the rows. The
-    /// champion's own parameters go on with what beats them; without a champion the best half. So do
-    /// the best trees in any case, since a linear model is measured by them. What was lost by those
-    /// who do not go on is in the log.
+    /// champion's own parameters go on with what beats them; without them the best half. There are
+    /// trees among them in any case, since a linear model is measured by trees. Whoever goes on has
+    /// a result, whatever the time; what was lost by the others is in the log.
     fn screen(
         &mut self,
         fold: &Fold,
@@ -151,7 +151,8 @@ impl Search<'_> {
         let best_trees = self.least(&results, |place| self.is_tree(place));
         let mut goes_on: Vec<usize> =
             (0..losses.len()).filter(|&p| losses.get(p).is_some_and(Option::is_some)).collect();
-        match self.champion_place() {
+        let own = self.champion_place().filter(|&own| losses.get(own).is_some_and(Option::is_some));
+        match own {
             Some(own) => {
                 goes_on.retain(|&place| place == own || self.gains(&results, folds, (place, own), OTHER_ERRORS));
             }
@@ -165,6 +166,8 @@ impl Search<'_> {
             goes_on.extend(best_trees);
         }
         goes_on.sort_unstable();
+        // Those chosen here must not be dropped by the clock: the others are gone.
+        self.deadline = None;
         Ok((goes_on, losses))
     }
 

@@ -97,14 +97,23 @@ impl Trials<'_> {
             let workers: Vec<_> = (0..threads)
                 .map(|_| {
                     let (sender, this, queue, test) = (sender.clone(), &self, &queue, &test);
-                    scope.spawn(move || this.work(queue, test, &sender))
+                    scope.spawn(move || {
+                        let result = this.work(queue, test, &sender);
+                        if result.is_err() {
+                            // The run has failed: nobody need go on.
+                            queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                        }
+                        result
+                    })
                 })
                 .collect();
             drop(sender);
             let collected = self.collect(&receiver, progress);
-            for worker in workers {
-                // A panic in a trainer's wrapper must not look like a candidate without a result.
-                worker.join().map_err(|_| Error::NoCandidate { detail: "a trial panicked".to_owned() })??;
+            // All are joined before any is looked at: a panic that nobody took would be ours. It must
+            // not look like a candidate without a result either.
+            let ends: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+            for end in ends {
+                end.map_err(|_| Error::NoCandidate { detail: "a trial panicked".to_owned() })??;
             }
             Ok(collected)
         })
