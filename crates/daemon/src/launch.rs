@@ -19,7 +19,7 @@ const NICENESS: &str = "5";
 /// LightGBM's threads wait for one another thousands of times a second. Waiting without end, they
 /// take the cores from scoring (training became four times slower); waiting not at all, they sleep
 /// and wake so often that two are no faster than one. Some microseconds give 1.7 times (200,000
-/// flights on 2 cores), and cost a busy machine nothing that could be measured.
+/// flights on 2 cores, otherwise idle).
 pub(crate) const TRAINING_ENVIRONMENT: [(&str, &str); 1] = [("GOMP_SPINCOUNT", "3000")];
 
 /// Launches runs. Clones share what is under way.
