@@ -276,21 +276,45 @@ fn a_replaying_stage_rebuilds_its_state_without_output() {
 fn a_partition_that_takes_no_input_is_paused_and_loses_nothing() {
     let setting = Setting::new("pause");
     let probe = Probe::default();
-    probe.look().closed = Some(1);
+    probe.look().closed = vec![1];
     fill(&setting.events, PARTITIONS, 0..300);
     let running = setting.start(&probe);
     eventually("the open partitions are processed", || probe.look().rows >= 200);
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(probe.look().rows, 200);
     assert_eq!(probe.count(&format!("batch {}/1", setting.events)), 0);
-    probe.look().closed = None;
+    probe.look().closed.clear();
     setting.check(300);
-    probe.look().closed = Some(1);
+    probe.look().closed = vec![1];
     fill(&setting.events, PARTITIONS, 300..600);
     eventually("the open partitions are processed", || probe.look().rows >= 500);
-    probe.look().closed = None;
+    probe.look().closed.clear();
     setting.check(600);
     running.stop();
+}
+
+#[test]
+fn a_paused_partition_that_was_away_is_read_when_it_comes_back() {
+    let setting = Setting::new("away");
+    let (first, second) = (Probe::default(), Probe::default());
+    let all: Vec<i32> = (0..PARTITIONS).collect();
+    first.look().closed.clone_from(&all);
+    second.look().closed = all;
+    fill(&setting.events, PARTITIONS, 0..300);
+    let one = setting.start(&first);
+    eventually("the first runner is given all partitions", || first.count("Assigned") == 3);
+    // Long enough to have fetched, and paused, each of them.
+    std::thread::sleep(Duration::from_millis(500));
+    let mut other = setting.config.clone();
+    other.transactional_id = unique("away");
+    let two = setting.start_with(&second, other, setting.hooks());
+    eventually("a partition moves to the second runner", || second.count("Assigned") == 1);
+    two.stop();
+    eventually("it comes back to the first", || first.count("Assigned") == 4);
+    assert_eq!(first.look().rows, 0);
+    first.look().closed.clear();
+    setting.check(300);
+    one.stop();
 }
 
 #[test]

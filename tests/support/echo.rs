@@ -17,8 +17,8 @@ pub(crate) struct Seen {
     pub(crate) panic_at: Option<usize>,
     /// Return an error once so many records were stepped.
     pub(crate) fail_at: Option<usize>,
-    /// Partition that takes no input.
-    pub(crate) closed: Option<i32>,
+    /// Partitions that take no input.
+    pub(crate) closed: Vec<i32>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -118,7 +118,7 @@ impl Stage for Echo {
     }
 
     fn accepts(&self, source: &SourcePartition) -> bool {
-        self.probe.look().closed != Some(source.partition)
+        !self.probe.look().closed.contains(&source.partition)
     }
 
     fn replays(&self) -> bool {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 /// How long a turn waits for a first record before it looks at everything else.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+const WAKE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// One assigned partition.
 #[derive(Debug)]
@@ -43,7 +44,10 @@ pub(crate) struct Source {
     pub(crate) idle_sent: bool,
     /// When the last record, or the assignment, came.
     pub(crate) since: Instant,
-    pub(crate) paused: bool,
+    /// The stage takes no input of it now.
+    pub(crate) refused: bool,
+    /// The client was told to fetch no more of it.
+    paused: bool,
 }
 
 impl Source {
@@ -61,6 +65,7 @@ impl Source {
             reached_end: false,
             idle_sent: false,
             since: Instant::now(),
+            refused: false,
             paused: false,
             source,
         }
@@ -276,11 +281,15 @@ impl Consumer {
         self.position(&source.source).or(source.next).map_or(low == high, |position| position >= high)
     }
 
-    /// Pauses partitions that cannot take input, resumes those that can again.
+    /// Pauses partitions that cannot take input, resumes those that can again. One from which
+    /// nothing came is left alone: a pause between its assignment and its first fetch can make
+    /// librdkafka forget the fetch (its issue 5591).
     pub(crate) fn regulate(&mut self, accepts: impl Fn(&SourcePartition) -> bool) -> Result<(), Error> {
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for source in &mut self.sources {
-            let paused = !accepts(&source.source);
+            source.refused = !accepts(&source.source);
+            let holds = !source.batch.is_empty() || !source.replay.is_empty();
+            let paused = source.refused && (source.paused || holds);
             if paused != source.paused {
                 source.paused = paused;
                 let list = if paused { &mut pause } else { &mut resume };
@@ -293,8 +302,19 @@ impl Consumer {
         }
         if resume.count() > 0 {
             self.client.resume(&resume).map_err(fail)?;
+            self.wake_readers(resume);
         }
         Ok(())
+    }
+
+    /// A resumed partition is fetched when its broker's thread looks next, which sleeps for up to a
+    /// second where nothing else was read. A question to that broker wakes it; the answer is of no
+    /// interest.
+    fn wake_readers(&self, mut resumed: TopicPartitionList) {
+        let asked = resumed.set_all_offsets(Offset::End);
+        if let Err(error) = asked.and_then(|()| self.client.offsets_for_times(resumed, WAKE_TIMEOUT).map(drop)) {
+            tracing::debug!(%error, "resumed partitions start late");
+        }
     }
 
     /// Resumes everything: after a rewind the partitions' states begin anew.
@@ -304,7 +324,9 @@ impl Consumer {
             source.paused = false;
             list.add_partition(&source.source.topic, source.source.partition);
         }
-        self.client.resume(&list).map_err(|e| Error::of(&e, &self.brokers, "resuming partitions"))
+        self.client.resume(&list).map_err(|e| Error::of(&e, &self.brokers, "resuming partitions"))?;
+        self.wake_readers(list);
+        Ok(())
     }
 
     /// Moves the position of one assigned partition; `None` is the log's start. Waits while the

@@ -68,6 +68,11 @@ impl ConsumerContext for GroupContext {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Revoke(list) => {
+                // The client keeps a pause over a revocation: without this the partition would not
+                // be read when it comes back. Those not paused are left as they are.
+                if let Err(error) = consumer.resume(list) {
+                    tracing::warn!(%error, "a revoked partition may stay paused");
+                }
                 self.push(Change::Revoked(list.elements().iter().map(source_of).collect()));
             }
             Rebalance::Assign(list) => match committed(consumer, list) {

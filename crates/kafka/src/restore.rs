@@ -143,7 +143,7 @@ impl Runner {
 
     /// Says whether the group is joined and no partition is being rebuilt.
     pub(crate) fn report_ready(&self) {
-        let ready = self.joined && self.consumer.sources.iter().all(|s| s.restore_to.is_none() && !s.paused);
+        let ready = self.joined && self.consumer.sources.iter().all(|s| s.restore_to.is_none() && !s.refused);
         self.hooks.ready.store(ready, Ordering::SeqCst);
     }
 }
