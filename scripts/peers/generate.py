@@ -86,8 +86,9 @@ def main():
     parser.add_argument("--brokers", required=True)
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--topics", nargs="*", default=[], help="of the programs that create none themselves")
     given = parser.parse_args()
-    topics = ["events", "labels", "warm_up", "warm_up_transactions", "echo", "echo_transactions", "python"]
+    topics = ["events", "labels", *given.topics]
     kept = {"retention.ms": "-1"}
     admin = AdminClient({"bootstrap.servers": given.brokers})
     for done in admin.create_topics([NewTopic(t, PARTITIONS, 1, config=kept) for t in topics]).values():

@@ -24,7 +24,7 @@ width = len(features["numbers"])
 
 consumer = Consumer({
     "bootstrap.servers": brokers,
-    "group.id": "python",
+    "group.id": output_topic,
     "auto.offset.reset": "earliest",
     "enable.auto.commit": False,
 })

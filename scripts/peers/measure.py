@@ -145,9 +145,24 @@ def measure(watch, given):
     return measured
 
 
-def table(given):
+def median_runs(given):
+    """Of each program the run that took the median time, and how many there were; in the order measured."""
+    runs = {}
     with open(f"{given.work}/results.jsonl") as file:
-        results = [json.loads(line) for line in file]
+        for line in file:
+            run = json.loads(line)
+            runs.setdefault(run["name"], []).append(run)
+    for name, all_runs in runs.items():
+        spread = ", ".join(f"{r['seconds']:.1f}" for r in all_runs)
+        print(f"{name}: {spread} s")
+        for run in all_runs:
+            if run["records"] != run["rows"]:
+                print(f"{name} wrote {run['records']} records for {run['rows']} events")
+    return [sorted(r, key=lambda run: run["seconds"])[(len(r) - 1) // 2] for r in runs.values()]
+
+
+def table(given):
+    results = median_runs(given)
     base = {r["name"]: r["rows"] / r["seconds"] for r in results}
     lines = [("program", "events/s", "x echo", "x python", "first s", "last s", "own CPU us/event", "broker us/event", "others' CPU")]
     for result in results:
@@ -163,9 +178,6 @@ def table(given):
     widths = [max(map(len, column)) for column in zip(*lines)]
     for line in lines:
         print("  ".join([line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:], widths[1:])]))
-    for result in results:
-        if result["records"] != result["rows"]:
-            print(f"{result['name']} wrote {result['records']} records for {result['rows']} events")
 
 
 def main():
