@@ -1,16 +1,13 @@
 //! What stages want done in the world, done after the commit that records the intent.
 
 use crate::config::Config;
+use crate::journal::ToJournal;
 use crate::launch::Launcher;
 use crate::pipeline::Options;
 use crate::telemetry::Telemetry;
-use crate::topics;
 use crossbeam_channel::Sender as Channel;
-use domain::{Effect, SourcePartition, TopicRole, Version};
-use kafka::{Hooks, LoadedPart, Message, Sender, Stop};
-use records::journal::Journal;
-use records::{RECORD_HEADER, kind};
-use serde::Serialize;
+use domain::{Effect, SourcePartition, Version};
+use kafka::{Hooks, LoadedPart, Stop};
 use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +35,7 @@ pub(crate) struct Effects {
     runtime: Arc<tokio::runtime::Runtime>,
     store: Store,
     launcher: Launcher,
+    journal: Arc<ToJournal>,
     telemetry: Telemetry,
 }
 
@@ -46,7 +44,9 @@ impl Effects {
     pub(crate) fn new(config: &Arc<Config>, cache: &Path, telemetry: Telemetry, stop: Stop) -> anyhow::Result<Self> {
         let runtime = Arc::new(crate::commands::runtime()?);
         let store = Store::open(&config.registry.url)?;
-        Ok(Self { config: Arc::clone(config), runtime, store, launcher: Launcher::new(config, cache, stop), telemetry })
+        let journal = Arc::new(ToJournal::open(config)?);
+        let launcher = Launcher::new(config, cache, Arc::clone(&journal), stop);
+        Ok(Self { config: Arc::clone(config), runtime, store, launcher, journal, telemetry })
     }
 
     /// The runtime of slow work.
@@ -57,6 +57,11 @@ impl Effects {
     /// The object store.
     pub(crate) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The way to the judge.
+    pub(crate) fn journal(&self) -> &ToJournal {
+        &self.journal
     }
 
     /// Ends runs that are under way.
@@ -145,21 +150,4 @@ impl Effects {
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Puts a record on the journal from outside the stages: a command, a run's report.
-pub(crate) fn tell_judge<P: Serialize, C: Serialize>(config: &Config, record: &Journal<P, C>) -> anyhow::Result<()> {
-    let sender = Sender::new(&topics::connection(config), 8 << 20)?;
-    let value = records::to_postcard(record)?;
-    let topic = config.derived(&TopicRole::Journal.to_string());
-    let headers: [(&str, &[u8]); 1] = [(RECORD_HEADER, kind::JOURNAL.as_bytes())];
-    sender.send(&Message {
-        topic: &topic,
-        partition: Some(0),
-        value: Some(&value),
-        headers: &headers,
-        ..Message::default()
-    })?;
-    sender.flush(Duration::from_secs(30))?;
-    Ok(())
 }

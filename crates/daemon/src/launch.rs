@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::config::duration::Span;
+use crate::journal::ToJournal;
 use kafka::Stop;
 use records::control::Run;
 use records::journal::{Challenger, Journal, RunOutcome, RunReport};
@@ -27,6 +28,7 @@ pub(crate) const TRAINING_ENVIRONMENT: [(&str, &str); 1] = [("GOMP_SPINCOUNT", "
 pub(crate) struct Launcher {
     config: Arc<Config>,
     folder: PathBuf,
+    journal: Arc<ToJournal>,
     stop: Stop,
     launched: Arc<Mutex<BTreeSet<(u64, u32)>>>,
     threads: Arc<Mutex<Vec<std::thread::JoinHandle<()>>>>,
@@ -34,9 +36,9 @@ pub(crate) struct Launcher {
 
 impl Launcher {
     /// Specifications of runs are written below `cache`.
-    pub(crate) fn new(config: &Arc<Config>, cache: &Path, stop: Stop) -> Self {
+    pub(crate) fn new(config: &Arc<Config>, cache: &Path, journal: Arc<ToJournal>, stop: Stop) -> Self {
         let folder = cache.join("runs");
-        Self { config: Arc::clone(config), folder, stop, launched: Arc::default(), threads: Arc::default() }
+        Self { config: Arc::clone(config), folder, journal, stop, launched: Arc::default(), threads: Arc::default() }
     }
 
     /// Launches a run, once per run and attempt, and reports its end on the journal.
@@ -52,8 +54,8 @@ impl Launcher {
                 // Ended by our own stop: the run stays open and is launched again after a restart.
                 return;
             }
-            let report = Journal::<(), ()>::RunReport(RunReport { run, attempt, outcome });
-            if let Err(error) = crate::effects::tell_judge(&launcher.config, &report) {
+            let report = Journal::RunReport(RunReport { run, attempt, outcome });
+            if let Err(error) = launcher.journal.tell(&report) {
                 tracing::error!("the report of run {run} did not reach the journal: {error:#}");
             }
         });

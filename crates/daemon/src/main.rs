@@ -11,6 +11,7 @@ mod demo;
 mod effects;
 mod exit;
 mod formats;
+mod journal;
 mod launch;
 mod pipeline;
 mod replay;

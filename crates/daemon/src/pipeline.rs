@@ -237,22 +237,17 @@ fn be_nice(niceness: i32) {
 
 /// With no promotion decided yet, makes the registry's champion the first, by a command that is
 /// obeyed once however often it is sent.
-pub(crate) fn import_champion(
-    config: &Config,
-    view: &SharedView,
-    runtime: &tokio::runtime::Runtime,
-) -> anyhow::Result<bool> {
+pub(crate) fn import_champion(config: &Config, view: &SharedView, running: &Running) -> anyhow::Result<bool> {
     if !view.lock().unwrap_or_else(PoisonError::into_inner).promotions.is_empty() {
         return Ok(true);
     }
-    let Some(version) = runtime
-        .block_on(async { store::Store::open(&config.registry.url)?.alias(&config.pipeline.name, "champion").await })?
-    else {
+    let (runtime, store) = (running.runtime(), running.effects.store());
+    let Some(version) = runtime.block_on(store.alias(&config.pipeline.name, "champion"))? else {
         return Ok(false);
     };
     let action = runtime.block_on(crate::commands::models::promotion(config, version.as_str()))?;
     let id = format!("import-{version}");
     let command = records::journal::Command { id, if_champion: None, action };
-    crate::effects::tell_judge(config, &records::journal::Journal::<(), ()>::Command(command))?;
+    running.effects.journal().tell(&records::journal::Journal::Command(command))?;
     Ok(true)
 }

@@ -98,7 +98,7 @@ fn ask(config: &Config, action: Action, if_champion: Option<&str>) -> anyhow::Re
         action,
     };
     let id = command.id.clone();
-    crate::effects::tell_judge(config, &records::journal::Journal::<(), ()>::Command(command))?;
+    crate::journal::ToJournal::open(config)?.tell(&records::journal::Journal::Command(command))?;
     writeln!(std::io::stdout().lock(), "asked the judge of `{}` (command {id})", config.pipeline.name)?;
     Ok(())
 }

@@ -38,7 +38,9 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
         stop: stop.clone(),
         progress,
     })?;
+    tracing::debug!("decisions are followed");
     let running = pipeline::start(&config, &layout, options)?;
+    tracing::debug!("stages are started");
     if !config.console.listen.is_empty() {
         let ready = running.readiness();
         let serving = console::server::serve(&config.console.listen, &config.pipeline.name, Arc::clone(&view), ready);
@@ -48,7 +50,8 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
     while !watching.caught_up() && began.elapsed() < CATCH_UP && !running.has_ended() {
         std::thread::sleep(Duration::from_millis(20));
     }
-    if !pipeline::import_champion(&config, &view, running.runtime())? {
+    tracing::debug!("decisions made before this start are known");
+    if !pipeline::import_champion(&config, &view, &running)? {
         tracing::warn!(
             "pipeline `{}` has no champion: events wait. Train one with: vigie train --config {} --events FILE --labels FILE, then restart or promote it",
             config.pipeline.name,

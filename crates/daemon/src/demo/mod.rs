@@ -80,7 +80,7 @@ impl Stage<'_> {
             progress: progress.clone(),
         })?;
         self.open_console(&running, &view)?;
-        pipeline::import_champion(self.config, &view, running.runtime())?;
+        pipeline::import_champion(self.config, &view, &running)?;
         let began = Instant::now();
         let sent = self.replay(&running, &view, &progress)?;
         idle_enabled.store(true, Ordering::SeqCst);
