@@ -6,6 +6,7 @@
 mod broker;
 mod console;
 mod daemon;
+mod proof;
 mod simulation;
 mod support;
 mod telemetry;

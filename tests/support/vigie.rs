@@ -15,9 +15,15 @@ pub(crate) fn root() -> PathBuf {
 
 /// The binary beside this test's own.
 pub(crate) fn binary() -> PathBuf {
+    binary_named("vigie")
+}
+
+/// One of the binaries, `vigie` or `vigie-faulty`.
+pub(crate) fn binary_named(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
-    let path = own.parent().unwrap().parent().unwrap().join("vigie");
-    assert!(path.exists(), "{} is not built; run: cargo build --workspace", path.display());
+    let path = own.parent().unwrap().parent().unwrap().join(name);
+    let how = if name == "vigie" { "" } else { " --bin vigie-faulty --features daemon/faults" };
+    assert!(path.exists(), "{} is not built; run: cargo build --workspace{how}", path.display());
     path
 }
 

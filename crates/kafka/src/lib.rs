@@ -10,6 +10,7 @@ mod consumer;
 mod control;
 pub mod embedded;
 pub mod error;
+mod faults;
 pub mod hooks;
 pub mod instance;
 mod producer;

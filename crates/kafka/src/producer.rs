@@ -5,6 +5,7 @@
 //! the first two the caller goes back to what is committed.
 
 use crate::error::{Error, code_of, is_refusal, is_unwritable};
+use crate::faults;
 use crate::hooks::Stop;
 use crate::rebalance::{DeliveryContext, GroupContext};
 use crate::sender::refused;
@@ -168,22 +169,70 @@ impl Outbox {
         outputs: &[&Outputs],
         commits: &[Commit],
     ) -> Result<Vec<(SourcePartition, u64)>, Failure> {
+        #[cfg(feature = "faults")]
+        if faults::has(faults::Bug::CommitFirst) {
+            return self.commit_first(producer, consumer, outputs, commits);
+        }
         self.attempt(|| producer.begin_transaction())?;
+        faults::step(self.stage, "begun");
         let written = self.produce(producer, outputs)?;
+        faults::step(self.stage, "produced");
         self.flush(producer)?;
+        faults::step(self.stage, "flushed");
+        if faults::must_abort(self.stage) {
+            return Err(Failure::Abort("a fault was asked for".to_owned()));
+        }
         if !commits.is_empty() {
             let offsets = offset_list(commits).map_err(|e| Failure::Abort(e.to_string()))?;
             // Taken fresh on the polling thread and before the look at `assignment_lost`: a member
             // that was thrown out has lost its assignment by then, and a stale generation is
             // refused by the broker. So a zombie's commit never passes.
-            let Some(group) = consumer.group_metadata() else {
+            let group = consumer.group_metadata();
+            #[cfg(feature = "faults")]
+            let group = if faults::has(faults::Bug::NoGeneration) { self.no_generation()? } else { group };
+            let Some(group) = group else {
                 return Err(Failure::Abort("not a member of the group".to_owned()));
             };
-            if consumer.assignment_lost() {
+            let is_lost = consumer.assignment_lost();
+            #[cfg(feature = "faults")]
+            let is_lost = is_lost && !faults::has(faults::Bug::NoGeneration);
+            if is_lost {
                 return Err(Failure::Abort("the assignment is lost".to_owned()));
             }
             self.attempt(|| producer.send_offsets_to_transaction(&offsets, &group, STEP_TIMEOUT))?;
+            faults::step(self.stage, "offsets_sent");
         }
+        self.attempt(|| producer.commit_transaction(Timeout::Never))?;
+        faults::step(self.stage, "committed");
+        Ok(written)
+    }
+
+    /// The bug of that name: who never joined has no generation, and is not looked at.
+    #[cfg(feature = "faults")]
+    fn no_generation(&self) -> Result<Option<rdkafka::consumer::ConsumerGroupMetadata>, Failure> {
+        let stranger = BaseConsumer::from_config_and_context(&self.config.consumer(), GroupContext::default());
+        let stranger = stranger.map_err(|e| Failure::Abort(e.to_string()))?;
+        Ok(stranger.group_metadata())
+    }
+
+    /// The bug of that name.
+    #[cfg(feature = "faults")]
+    fn commit_first(
+        &mut self,
+        producer: &ThreadedProducer<DeliveryContext>,
+        consumer: &BaseConsumer<GroupContext>,
+        outputs: &[&Outputs],
+        commits: &[Commit],
+    ) -> Result<Vec<(SourcePartition, u64)>, Failure> {
+        let abort = |e: KafkaError| Failure::Abort(e.to_string());
+        let offsets = offset_list(commits).map_err(abort)?;
+        if !commits.is_empty() {
+            consumer.commit(&offsets, CommitMode::Sync).map_err(abort)?;
+        }
+        self.attempt(|| producer.begin_transaction())?;
+        let written = self.produce(producer, outputs)?;
+        faults::step(self.stage, "produced");
+        self.flush(producer)?;
         self.attempt(|| producer.commit_transaction(Timeout::Never))?;
         Ok(written)
     }
@@ -328,8 +377,9 @@ impl Outbox {
     }
 }
 
-/// Looks whether everything is acknowledged, which the producer's own thread is told. The crate's flush with a time-out would ask the clock without pause until the
-/// time is up; a short sleep costs nothing and is as quick.
+/// Looks whether everything is acknowledged, which the producer's own thread is told. The crate's
+/// flush with a time-out would ask the clock without pause until the time is up; a short sleep costs
+/// nothing and is as quick.
 pub(crate) fn flush_step(producer: &ThreadedProducer<DeliveryContext>) -> KafkaResult<bool> {
     match producer.flush(Duration::ZERO) {
         Ok(()) => Ok(true),

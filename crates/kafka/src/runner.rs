@@ -13,6 +13,7 @@
 use crate::consumer::Consumer;
 use crate::control::ControlTail;
 use crate::error::Error;
+use crate::faults;
 use crate::hooks::{Hooks, Stop};
 use crate::producer::{Commit, Outbox, Outcome};
 use crate::settings::RunnerConfig;
@@ -115,6 +116,7 @@ impl Runner {
         }
         let changes = self.consumer.collect(self.last_commit)?;
         self.apply(changes)?;
+        faults::step(self.name(), "collected");
         if let Some(control) = &mut self.control {
             let news = control.news()?;
             self.step_control(&news)?;
@@ -123,6 +125,7 @@ impl Runner {
         self.step_replays()?;
         self.step_batches()?;
         self.step_clock()?;
+        faults::step(self.name(), "stepped");
         self.commit()?;
         let stage = &self.stage;
         self.consumer.regulate(|source| stage.accepts(source))?;
@@ -232,12 +235,18 @@ impl Runner {
             return Ok(());
         }
         match self.outbox.commit(&self.consumer.client, &[&self.standing, &self.out], &commits)? {
+            #[cfg(feature = "faults")]
+            Outcome::Rewind(_) if faults::has(faults::Bug::NoRewind) => {
+                self.out.clear();
+                Ok(())
+            }
             Outcome::Rewind(reason) => self.rewind(&reason),
             Outcome::Committed(written) => {
                 for (target, bytes) in written {
                     self.hooks.progress.written(&target, bytes);
                 }
                 self.committed(commits);
+                faults::step(self.name(), "handed_over");
                 Ok(())
             }
         }

@@ -1,0 +1,43 @@
+//! What the `vigie` binary does: flags, configuration, wiring of stages, effects, launchers, shutdown.
+//!
+//! It holds no statistics and makes no decisions; those are in the stages it wires.
+//! Read in this order: [`cli`], [`config`], [`pipeline`] (all stages on one screen), [`effects`],
+//! [`launch`], [`demo`].
+
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod effects;
+mod exit;
+mod formats;
+mod journal;
+mod launch;
+mod pipeline;
+mod replay;
+mod send;
+mod telemetry;
+mod topics;
+mod watch;
+mod wiring;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+/// Parses the command line and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let telemetry = telemetry::start(&cli.log);
+    let result = match &cli.command {
+        Command::Demo(args) => demo::run(args, &telemetry),
+        Command::Run(args) => commands::run::run(args, &telemetry),
+        Command::Check(args) => commands::check::run(args),
+        Command::Train(args) => commands::train::run(args),
+        Command::Models(args) => commands::models::run(args),
+        Command::Produce(args) => commands::produce::run(args),
+    };
+    telemetry.stop();
+    exit::report(result)
+}

@@ -1,0 +1,108 @@
+//! What a `read_committed` reader gets.
+
+use anyhow::{Context, bail};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A record with everything that is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Partition it was read from.
+    pub partition: i32,
+    /// Kafka timestamp.
+    pub stamp_ms: i64,
+    /// Key.
+    pub key: Option<Vec<u8>>,
+    /// Value.
+    pub value: Option<Vec<u8>>,
+    /// Headers in their order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Record {
+    fn of(message: &BorrowedMessage<'_>) -> Self {
+        let headers = message
+            .headers()
+            .map(|headers| headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect());
+        Self {
+            partition: message.partition(),
+            stamp_ms: message.timestamp().to_millis().unwrap_or(-1),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: headers.unwrap_or_default(),
+        }
+    }
+
+    /// A header as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        let (_, value) = self.headers.iter().find(|(key, _)| key == name)?;
+        Some(String::from_utf8_lossy(value.as_deref()?).into_owned())
+    }
+}
+
+fn reader(brokers: &str) -> anyhow::Result<BaseConsumer> {
+    Ok(ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "proof-reader")
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest")
+        .create()?)
+}
+
+/// Gives every committed record of a topic to `each`: partitions mixed, each in its order.
+///
+/// # Errors
+/// If the topic cannot be read, or nothing comes for a minute.
+pub fn each(brokers: &str, topic: &str, mut each: impl FnMut(Record)) -> anyhow::Result<()> {
+    let consumer = reader(brokers)?;
+    let partitions = partitions(&consumer, topic)?;
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition_offset(topic, partition, Offset::Beginning)?;
+    }
+    consumer.assign(&list)?;
+    let mut ended = 0;
+    let mut last = Instant::now();
+    while ended < partitions {
+        match consumer.poll(Duration::from_millis(500)) {
+            Some(Ok(message)) => each(Record::of(&message)),
+            Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+            Some(Err(error)) => return Err(error).context(format!("reading {topic}")),
+            None if last.elapsed() > PATIENCE => bail!("reading {topic}: nothing for {PATIENCE:?}"),
+            None => continue,
+        }
+        last = Instant::now();
+    }
+    Ok(())
+}
+
+fn partitions(consumer: &BaseConsumer, topic: &str) -> anyhow::Result<i32> {
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
+    let found = metadata.topics().first().map_or(0, |t| t.partitions().len());
+    anyhow::ensure!(found > 0, "topic {topic} does not exist");
+    Ok(i32::try_from(found)?)
+}
+
+/// Sum of the last stable offsets of topics: it moves when anything is committed there.
+///
+/// # Errors
+/// If the broker does not answer.
+pub fn ends(brokers: &str, topics: &[String]) -> anyhow::Result<i64> {
+    let consumer = reader(brokers)?;
+    let mut sum = 0;
+    for topic in topics {
+        for partition in 0..partitions(&consumer, topic)? {
+            sum += consumer.fetch_watermarks(topic, partition, PATIENCE)?.1;
+        }
+    }
+    Ok(sum)
+}

@@ -1,0 +1,346 @@
+//! The broker, the pipelines' files and the processes of `vigie`.
+
+use super::check::Place;
+use super::load::{self, EVENT_PARTITIONS, LABEL_PARTITIONS};
+use anyhow::{Context, bail, ensure};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// The repository's top folder.
+///
+/// # Errors
+/// Never, unless the crate was moved.
+pub fn root() -> anyhow::Result<PathBuf> {
+    Ok(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the repository has no top folder")?.to_path_buf())
+}
+
+/// A broker of its own, started by `scripts/kafka`, that can be frozen, killed and started again.
+#[derive(Debug)]
+pub struct Broker {
+    data: PathBuf,
+    /// Its address, which it keeps.
+    pub address: String,
+}
+
+impl Broker {
+    /// Starts one with its data in a folder.
+    ///
+    /// # Errors
+    /// With what the script said.
+    pub fn start(data: PathBuf) -> anyhow::Result<Self> {
+        let address = Self::script(&["start", "--fast", "--data"], &data)?;
+        Ok(Self { data, address })
+    }
+
+    fn script(arguments: &[&str], data: &Path) -> anyhow::Result<String> {
+        let output = Command::new(root()?.join("scripts/kafka"))
+            .args(arguments)
+            .arg(data)
+            .env("VIGIE_KAFKA_PARENT", std::process::id().to_string())
+            .output()?;
+        ensure!(output.status.success(), "scripts/kafka: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    fn pid(&self) -> anyhow::Result<u32> {
+        Ok(fs::read_to_string(self.data.join("pid"))?.trim().parse()?)
+    }
+
+    /// SIGSTOP or SIGCONT.
+    ///
+    /// # Errors
+    /// If there is no such process.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        signal(self.pid()?, name)
+    }
+
+    /// kill -9 and a start on the same port and data.
+    ///
+    /// # Errors
+    /// If it does not start again.
+    pub fn crash(&self, away: Duration) -> anyhow::Result<()> {
+        signal(self.pid()?, "KILL")?;
+        std::thread::sleep(away);
+        let port = self.address.rsplit(':').next().context("an address has a port")?;
+        Self::script(&["start", "--fast", "--port", port, "--data"], &self.data)?;
+        Ok(())
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Err(error) = Self::script(&["stop", "--data"], &self.data) {
+            eprintln_line(&format!("the broker was not stopped: {error:#}"));
+        }
+    }
+}
+
+/// A line for whoever watches.
+pub fn eprintln_line(text: &str) {
+    use std::io::Write;
+    // Nobody is left to be told that standard error is closed.
+    drop(writeln!(std::io::stderr().lock(), "prove: {text}"));
+}
+
+/// Sends a signal.
+///
+/// # Errors
+/// If there is no such process.
+pub fn signal(pid: u32, name: &str) -> anyhow::Result<()> {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status()?;
+    ensure!(status.success(), "process {pid} cannot be sent {name}");
+    Ok(())
+}
+
+/// What a process is told through its environment.
+#[derive(Debug, Clone, Default)]
+pub struct Fault {
+    /// `VIGIE_FAULT` of a build with faults.
+    pub fault: Option<String>,
+    /// `VIGIE_BUG` of a build with faults.
+    pub bug: Option<String>,
+}
+
+/// Topics, configuration files and binaries of one proof.
+#[derive(Debug)]
+pub struct World {
+    /// Folder of everything.
+    pub folder: PathBuf,
+    /// Bootstrap servers.
+    pub brokers: String,
+    /// The binary.
+    pub binary: PathBuf,
+    /// Topic of the events.
+    pub events: String,
+    /// Topic of the labels.
+    pub labels: String,
+    /// Further `[kafka.properties]` of the pipelines.
+    pub properties: Vec<(String, String)>,
+}
+
+impl World {
+    /// Creates the topics of the load.
+    ///
+    /// # Errors
+    /// If the broker refuses.
+    pub fn create_topics(&self) -> anyhow::Result<()> {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create()?;
+        let topics = [(&self.events, EVENT_PARTITIONS), (&self.labels, LABEL_PARTITIONS)].map(|(name, partitions)| {
+            NewTopic::new(name, partitions as i32, TopicReplication::Fixed(1)).set("retention.ms", "-1")
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        for created in runtime.block_on(admin.create_topics(&topics, &AdminOptions::new()))? {
+            created.map_err(|(topic, code)| anyhow::anyhow!("topic {topic} was not created: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Where a pipeline's outputs are.
+    #[must_use]
+    pub fn place(&self, pipeline: &str) -> Place {
+        Place { brokers: self.brokers.clone(), pipeline: pipeline.to_owned(), events: self.events.clone() }
+    }
+
+    /// A pipeline's configuration.
+    #[must_use]
+    pub fn config(&self, pipeline: &str) -> PathBuf {
+        self.folder.join(format!("{pipeline}.toml"))
+    }
+
+    /// Writes a pipeline's configuration.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn configure(&self, pipeline: &str) -> anyhow::Result<()> {
+        let properties: String =
+            self.properties.iter().map(|(key, value)| format!("\"{key}\" = \"{value}\"\n")).collect();
+        let (brokers, events, labels) = (&self.brokers, &self.events, &self.labels);
+        let registry = self.folder.join("registry");
+        let registry = registry.display();
+        let text = format!(
+            r#"version = 1
+
+[pipeline]
+name = "{pipeline}"
+task = "binary_classification"
+positive_class = "1"
+
+[kafka]
+brokers = "{brokers}"
+batch_rows_max = 2000
+
+[kafka.properties]
+{properties}
+[events]
+topic = "{events}"
+id = "id"
+time = "time"
+time_unit = "ms"
+field = [
+    {{ name = "x", type = "float" }},
+    {{ name = "y", type = "float" }},
+    {{ name = "group", type = "category" }},
+]
+
+[labels]
+topic = "{labels}"
+id = "id"
+value = "label"
+time = "label_time"
+time_unit = "ms"
+horizon = "10m"
+maturity = "2m"
+
+[windows]
+length = "1m"
+lateness = "10s"
+max_skew = "1h"
+idle_after = "1h"          # no clock decides anything here
+
+[[segments]]
+name = "group"
+column = "group"
+
+[train]
+families = ["gradient_boosting"]
+trials = 0
+
+[retrain]
+on = []
+baseline = true
+
+[registry]
+url = "file://{registry}"
+
+[console]
+listen = ""
+"#
+        );
+        fs::write(self.config(pipeline), text).context("the configuration was not written")
+    }
+
+    /// Trains a champion on rows before the load.
+    ///
+    /// # Errors
+    /// With what the program said.
+    pub fn train(&self, pipeline: &str, rows: u64) -> anyhow::Result<()> {
+        let (events, labels) = load::training_rows(rows);
+        let files = [(self.folder.join("train.jsonl"), events), (self.folder.join("train_labels.jsonl"), labels)];
+        for (file, text) in &files {
+            fs::write(file, text)?;
+        }
+        let [(events, _), (labels, _)] = &files;
+        self.run(
+            pipeline,
+            &["train", "--events", &events.display().to_string(), "--labels", &labels.display().to_string()],
+        )?;
+        Ok(())
+    }
+
+    /// Runs a command of the binary to its end and gives what it said.
+    ///
+    /// # Errors
+    /// With what it said, if it fails.
+    pub fn run(&self, pipeline: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new(&self.binary).args(arguments).arg("--config").arg(self.config(pipeline)).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "vigie {arguments:?}: {}\n{said}", output.status);
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Starts a process of a pipeline. All processes of a pipeline share a cache, as on one host.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(&self, pipeline: &str, fault: &Fault) -> anyhow::Result<Process> {
+        let log = File::options().create(true).append(true).open(self.log(pipeline))?;
+        let mut command = Command::new(&self.binary);
+        command.arg("run").arg("--config").arg(self.config(pipeline));
+        command.arg("--cache").arg(self.folder.join(format!("{pipeline}.cache")));
+        command.env("VIGIE_LOG", "warn,vigie=info,kafka=info");
+        for (name, value) in [("VIGIE_FAULT", &fault.fault), ("VIGIE_BUG", &fault.bug)] {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        Ok(Process(command.stdout(Stdio::null()).stderr(log).spawn()?))
+    }
+
+    /// Log of all processes of a pipeline.
+    #[must_use]
+    pub fn log(&self, pipeline: &str) -> PathBuf {
+        self.folder.join(format!("{pipeline}.log"))
+    }
+
+    /// Partitions assigned so far, by the log.
+    #[must_use]
+    pub fn assignments(&self, pipeline: &str) -> u64 {
+        let log = fs::read_to_string(self.log(pipeline)).unwrap_or_default();
+        log.matches("partition assigned").count() as u64
+    }
+}
+
+/// A running process; killed when dropped.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Its number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().ok().flatten().is_some()
+    }
+
+    /// kill -9.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM: it must drain and exit with 0.
+    ///
+    /// # Errors
+    /// If it ends otherwise, or not within half a minute.
+    pub fn terminate(mut self) -> anyhow::Result<()> {
+        signal(self.pid(), "TERM")?;
+        for _ in 0..300 {
+            if let Some(status) = self.0.try_wait()? {
+                ensure!(status.success(), "after SIGTERM the process ended with {status}");
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("the process did not drain within 30 s")
+    }
+
+    /// Resident memory.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.has_ended() && self.0.kill().is_ok() {
+            drop(self.0.wait());
+        }
+    }
+}
