@@ -5,9 +5,10 @@
 use crate::support::broker::{address, connection, create, eventually, fill, read, unique};
 use crate::support::echo::{Echo, Probe};
 use domain::{RawBatch, SourcePartition, TopicRole};
-use kafka::{Connection, Delivery, Error, Hooks, Message, RunnerConfig, Sender, Stop, TopicSpec, Topics};
+use kafka::{Connection, Delivery, Error, Hooks, Message, OutOfLog, RunnerConfig, Sender, Stop, TopicSpec, Topics};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer};
+use records::journal::{Gap, Journal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -343,7 +344,7 @@ fn a_quiet_partition_is_marked_idle_once_until_it_speaks_again() {
 
 #[test]
 fn a_position_outside_the_log_is_an_error_and_never_a_jump() {
-    let setting = Setting::new("range");
+    let mut setting = Setting::new("range");
     fill(&setting.events, PARTITIONS, 0..9);
     let probe = Probe::default();
     let running = setting.start(&probe);
@@ -362,6 +363,53 @@ fn a_position_outside_the_log_is_an_error_and_never_a_jump() {
     client.commit(&list, CommitMode::Sync).unwrap();
     let error = setting.start(&probe).thread.join().unwrap().unwrap_err();
     assert!(matches!(&error, Error::OutOfRange { position: 1_000, low: 0, .. }), "{error}");
+    assert!(error.to_string().contains("--reset"), "{error}");
+    setting.config.out_of_log = OutOfLog::Reset;
+    let running = setting.start(&probe);
+    eventually("the partition is read from its start", || probe.look().rows >= 9 + 3);
+    running.stop();
+}
+
+#[test]
+fn records_that_retention_took_are_said_to_be_lost_and_reading_goes_on() {
+    let mut setting = Setting::new("gap");
+    let journal = unique("gap-journal");
+    create(&journal, 1);
+    setting.config.topics.insert(TopicRole::Journal, journal.clone());
+    fill(&setting.events, PARTITIONS, 0..30);
+    let probe = Probe::default();
+    let running = setting.start(&probe);
+    eventually("the first records are processed", || probe.look().rows >= 30);
+    running.stop();
+    // Ten more in each partition; seven of partition 0 are gone before they are read.
+    fill(&setting.events, PARTITIONS, 30..60);
+    delete_before(&setting.events, 0, 17);
+    let running = setting.start(&probe);
+    eventually("reading goes on", || probe.look().rows >= 53);
+    running.stop();
+    assert_eq!(probe.look().rows, 53);
+    let said = read(&journal, 1);
+    let record = said[0].iter().next().unwrap().value.unwrap().to_vec();
+    let gap = Gap {
+        stage: "echo".to_owned(),
+        source: SourcePartition::new(&setting.events, 0),
+        from_offset: 10,
+        to_offset: 17,
+    };
+    let found: Journal<(), ()> = records::from_postcard(&record).unwrap();
+    assert_eq!(found, Journal::Gap(gap));
+    assert_eq!(said.iter().map(RawBatch::len).sum::<usize>(), 1, "said once");
+}
+
+/// What retention does.
+fn delete_before(topic: &str, partition: i32, offset: i64) {
+    use rdkafka::admin::{AdminClient, AdminOptions};
+    let admin: AdminClient<rdkafka::client::DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", address()).create().unwrap();
+    let mut list = rdkafka::TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, rdkafka::Offset::Offset(offset)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
 }
 
 #[test]

@@ -51,6 +51,10 @@ pub(crate) struct Run {
     /// Cache folder: slots of this host and spec files of runs.
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
+    /// Where a committed offset lies beyond the end of its log (the topic was made anew), go on at
+    /// the log's start; without this the start is refused.
+    #[arg(long)]
+    pub(crate) reset: bool,
 }
 
 /// `vigie train`.

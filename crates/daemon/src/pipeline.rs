@@ -10,7 +10,7 @@ use crate::topics::{self, Layout};
 use crate::wiring;
 use console::server::{Ready, SharedView};
 use domain::{Stage, TopicRole};
-use kafka::{Delivery, Hooks, Progress, RunnerConfig, Slot, Stop};
+use kafka::{Delivery, Hooks, OutOfLog, Progress, RunnerConfig, Slot, Stop};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) idle_after: Duration,
     /// Whether idle partitions are marked now.
     pub(crate) idle_enabled: Arc<AtomicBool>,
+    /// What to do where a committed offset is not in the log.
+    pub(crate) out_of_log: OutOfLog,
     /// Seed of random delays in every stage.
     pub(crate) delays: Option<u64>,
     /// Slots of this host and files of runs.
@@ -111,6 +113,7 @@ pub(crate) fn start(config: &Arc<Config>, layout: &Layout, options: Options) -> 
         let wired = wire(name, config, layout, &effects)?;
         let mut runner = runner(config, layout, &wired, &slot.name);
         runner.idle_after = Some(options.idle_after);
+        runner.out_of_log = options.out_of_log;
         runner.delay_ms = options.delays.map(|seed| (seed.wrapping_add(place as u64), 50));
         let hooks = effects.hooks(&wired.wants, wired.stage.name(), &options);
         running.spawn(name, wired.stage, runner, hooks)?;

@@ -38,6 +38,7 @@ impl Turn<'_> {
             Journal::Acknowledged { source, promotion, fault } => self.acknowledged(source, promotion, fault)?,
             Journal::RunReport(report) => self.report(report)?,
             Journal::Command(command) => self.command(command)?,
+            Journal::Gap(gap) => self.gap(&gap)?,
             // Schedules and deadlines will read these; statistics never do.
             Journal::Tick { .. } => {}
         }

@@ -17,6 +17,7 @@
 use crate::config::{Config, Known};
 use crate::emit;
 use crate::error::Error;
+use crate::gaps;
 use crate::intake::Record;
 use crate::state::{Slice, State};
 use crate::windows::Moment;
@@ -114,6 +115,7 @@ impl Turn<'_> {
         let champion = self.champion_cell(slice);
         self.watch_harm(start_ms, &champion)?;
         self.watch_probation(&champion)?;
+        self.quiet(gaps::finding(self.config, self.config.slices.end(start_ms)))?;
         self.state.remember(start_ms, mature_labels(slice));
         Ok(())
     }

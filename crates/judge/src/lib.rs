@@ -12,6 +12,7 @@ pub mod config;
 mod drift;
 mod emit;
 mod error;
+mod gaps;
 mod harm;
 mod intake;
 pub mod judge;

@@ -55,7 +55,9 @@ pub enum Error {
         reason: String,
     },
     /// The position to read from is no longer, or not yet, in the log. Never a silent jump.
-    #[error("position {position} of {source_partition} is outside the log ({low} to {high})")]
+    #[error(
+        "position {position} of {source_partition} is outside the log ({low} to {high}); a topic that was made anew is read from its start with --reset"
+    )]
     OutOfRange {
         /// The partition.
         source_partition: SourcePartition,

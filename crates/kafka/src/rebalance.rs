@@ -19,12 +19,28 @@ use std::time::Duration;
 /// How long one look-up of committed offsets may take, and how often it is tried.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(20);
 const COMMITTED_TRIES: u32 = 5;
+const BOUNDS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a partition's last commit says; `None` before the first one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Committed {
     pub(crate) source: SourcePartition,
     pub(crate) commit: Option<(i64, String)>,
+    /// First offset and end of its log; `None` if the broker did not say.
+    pub(crate) log: Option<(i64, i64)>,
+}
+
+impl Committed {
+    /// Where reading starts: an offset we name, so that the client never chooses one.
+    fn start(&self) -> Offset {
+        match (&self.commit, self.log) {
+            (Some((offset, _)), Some((low, _))) if *offset < low => Offset::Offset(low),
+            (Some((offset, _)), Some((_, high))) if *offset <= high => Offset::Offset(*offset),
+            (Some((offset, _)), None) => Offset::Offset(*offset),
+            // Never committed, or committed in another log.
+            _ => Offset::Beginning,
+        }
+    }
 }
 
 /// A change of the assignment.
@@ -77,11 +93,10 @@ impl ConsumerContext for GroupContext {
             }
             Rebalance::Assign(list) => match committed(consumer, list) {
                 Ok(commits) => {
-                    // Reading starts at an offset we name, so that the client never chooses one.
                     for element in &mut list.elements() {
                         let source = source_of(element);
-                        let commit = commits.iter().find(|c| c.source == source).and_then(|c| c.commit.as_ref());
-                        let offset = commit.map_or(Offset::Beginning, |(offset, _)| Offset::Offset(*offset));
+                        let found = commits.iter().find(|c| c.source == source);
+                        let offset = found.map_or(Offset::Beginning, Committed::start);
                         if let Err(error) = element.set_offset(offset) {
                             self.push(Change::Failed(Error::of(&error, "", "setting the start of a partition")));
                         }
@@ -131,12 +146,17 @@ pub(crate) fn committed(
     Ok(found
         .elements()
         .iter()
-        .map(|element| Committed {
-            source: source_of(element),
-            commit: match element.offset() {
+        .map(|element| {
+            let commit = match element.offset() {
                 Offset::Offset(offset) => Some((offset, element.metadata().to_owned())),
                 _ => None,
-            },
+            };
+            // Without an answer reading finds out.
+            let bounds = |_: &(i64, String)| {
+                consumer.fetch_watermarks(element.topic(), element.partition(), BOUNDS_TIMEOUT).ok()
+            };
+            let log = commit.as_ref().and_then(bounds);
+            Committed { source: source_of(element), commit, log }
         })
         .collect())
 }

@@ -39,7 +39,7 @@ impl Runner {
     /// Starts a partition at its last commit. The client already reads from there, unless it is to
     /// go back (`rewind`) or the stage replays its log.
     fn begin(&mut self, start: Committed, rewind: bool) -> Result<(), Error> {
-        let Committed { source, commit } = start;
+        let (source, commit, low) = self.within_log(start)?;
         let Some(role) = self.consumer.role(&source.topic) else {
             return Err(Error::Contract {
                 stage: self.name(),
@@ -47,12 +47,18 @@ impl Runner {
             });
         };
         let mut state = Source::new(role, source.clone());
-        let offset = commit.as_ref().map(|(offset, _)| *offset);
+        // After a gap the next record is the first there is.
+        let offset = commit.as_ref().map(|(offset, _)| low.map_or(*offset, |low| low.max(*offset)));
         let mut snapshot = None;
         let mut position = offset;
         if let (true, Some(end)) = (self.stage.replays(), offset) {
             let found = (self.hooks.checkpoint)(&source, end).filter(|(at, _)| *at <= end);
             position = found.as_ref().map(|(at, _)| *at);
+            if let (Some(at), Some(low)) = (position, low.filter(|low| position.is_some_and(|at| at < *low))) {
+                // What the checkpoint lacks is gone.
+                self.say_gap(&source, at, low)?;
+                position = Some(low);
+            }
             snapshot = found.map(|(_, bytes)| bytes);
             if position != Some(end) {
                 state.restore_to = Some(end);

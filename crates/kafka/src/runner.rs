@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::faults;
 use crate::hooks::{Hooks, Stop};
 use crate::producer::{Commit, Outbox, Outcome};
-use crate::settings::RunnerConfig;
+use crate::settings::{OutOfLog, RunnerConfig};
 use domain::{Input, Outputs, RawBatch, Stage};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -114,7 +114,15 @@ impl Runner {
         if let Some(delay) = &mut self.delay {
             std::thread::sleep(delay.next());
         }
-        let changes = self.consumer.collect(self.last_commit)?;
+        let changes = match self.consumer.collect(self.last_commit) {
+            // Retention passed us while we were reading: go back, and find out what is lost.
+            Err(Error::OutOfRange { position, low, .. })
+                if position < low && self.config.out_of_log != OutOfLog::Fail =>
+            {
+                return self.rewind("retention passed the position");
+            }
+            collected => collected?,
+        };
         self.apply(changes)?;
         faults::step(self.name(), "collected");
         if let Some(control) = &mut self.control {

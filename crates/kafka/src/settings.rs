@@ -46,6 +46,18 @@ pub enum Delivery {
     AtLeastOnce,
 }
 
+/// What to do where a committed offset is not in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutOfLog {
+    /// End with an error.
+    Fail,
+    /// Below the log's start, retention has passed: say what is lost and go on at the first record.
+    /// Beyond its end, the topic was made anew: end with an error.
+    GoOn,
+    /// Beyond the end too: go on at the first record, as if nothing had ever been committed.
+    Reset,
+}
+
 /// Everything a runner needs to know.
 #[derive(Debug, Clone)]
 pub struct RunnerConfig {
@@ -71,6 +83,8 @@ pub struct RunnerConfig {
     pub batch_rows_max: usize,
     /// A batch ends at this many bytes over all partitions.
     pub batch_bytes_max: usize,
+    /// What to do where a committed offset is not in the log.
+    pub out_of_log: OutOfLog,
     /// Under load commits are this far apart; a record that finds the runner idle does not wait.
     pub commit_interval: Duration,
     /// A replaying stage is checkpointed every so many commits; 0: only at stop.
@@ -100,6 +114,7 @@ impl RunnerConfig {
             idle_after: None,
             batch_rows_max: 10_000,
             batch_bytes_max: 8 << 20,
+            out_of_log: OutOfLog::GoOn,
             commit_interval: Duration::from_millis(100),
             checkpoint_every: 100,
             memory_limit_bytes: 64 << 20,

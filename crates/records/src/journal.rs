@@ -44,6 +44,22 @@ pub enum Journal<P, C> {
         /// Epoch milliseconds.
         now_ms: i64,
     },
+    /// Records were gone before a stage could read them.
+    Gap(Gap),
+}
+
+/// See [`Journal::Gap`]: retention passed a committed offset, and reading went on at the first
+/// record there was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The stage that did not read them.
+    pub stage: String,
+    /// Where they were.
+    pub source: SourcePartition,
+    /// The offset that had been committed.
+    pub from_offset: i64,
+    /// The first one there is.
+    pub to_offset: i64,
 }
 
 /// See [`Journal::ScorePane`].

@@ -2,7 +2,7 @@
 
 use super::check::{self, Report};
 use super::load::{Acknowledged, Load, Target};
-use super::world::{Broker, Fault, Process, World, eprintln_line, signal};
+use super::world::{Broker, Fault, Process, World, eprintln_line, signal, state};
 use super::{Chance, calm, read};
 use anyhow::{bail, ensure};
 use std::collections::BTreeMap;
@@ -268,12 +268,12 @@ impl Stage<'_> {
                 self.processes.push(faulty);
                 continue;
             }
-            while !faulty.has_ended() && !is_stopped(faulty.pid()) {
+            while !faulty.has_ended() && state(faulty.pid()) != Some('T') {
                 ensure!(began.elapsed() < LIMIT, "the fault {fault:?} never happened");
                 std::thread::sleep(Duration::from_millis(50));
             }
             let next = self.world.start(DISTURBED, &Fault { fault: None, bug })?;
-            if is_stopped(faulty.pid()) {
+            if state(faulty.pid()) == Some('T') {
                 let before = self.outputs(DISTURBED)?;
                 self.until("the next process works", |stage| Ok(stage.outputs(DISTURBED)? > before))?;
                 signal(faulty.pid(), "CONT")?;
@@ -330,12 +330,6 @@ impl Stage<'_> {
             std::thread::sleep(Duration::from_millis(200));
         }
     }
-}
-
-/// Whether a process is frozen: `T` in its status.
-fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
 }
 
 /// Each step of a commit in each stage that commits, crashed at once.

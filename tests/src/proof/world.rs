@@ -64,7 +64,13 @@ impl Broker {
     /// # Errors
     /// If it does not start again.
     pub fn crash(&self, away: Duration) -> anyhow::Result<()> {
-        signal(self.pid()?, "KILL")?;
+        let pid = self.pid()?;
+        signal(pid, "KILL")?;
+        // Dead, though whoever adopted it may not have noticed yet.
+        while !matches!(state(pid), None | Some('Z')) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        fs::remove_file(self.data.join("pid"))?;
         std::thread::sleep(away);
         let port = self.address.rsplit(':').next().context("an address has a port")?;
         Self::script(&["start", "--fast", "--port", port, "--data"], &self.data)?;
@@ -85,6 +91,13 @@ pub fn eprintln_line(text: &str) {
     use std::io::Write;
     // Nobody is left to be told that standard error is closed.
     drop(writeln!(std::io::stderr().lock(), "prove: {text}"));
+}
+
+/// State of a process: `T` is frozen, `Z` dead; `None`: there is no such process.
+#[must_use]
+pub fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.trim_start().chars().next()
 }
 
 /// Sends a signal.

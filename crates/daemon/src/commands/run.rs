@@ -5,7 +5,7 @@ use crate::pipeline::{self, Options};
 use crate::telemetry::Telemetry;
 use crate::{topics, watch};
 use console::server::SharedView;
-use kafka::{Progress, Stop};
+use kafka::{OutOfLog, Progress, Stop};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
         stages: args.stages.clone(),
         idle_after: config.windows.idle_after.to_std(),
         idle_enabled: Arc::new(true.into()),
+        out_of_log: if args.reset { OutOfLog::Reset } else { OutOfLog::GoOn },
         delays: None,
         cache,
         progress: progress.clone(),

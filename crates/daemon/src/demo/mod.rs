@@ -63,6 +63,8 @@ impl Stage<'_> {
             stages: pipeline::STAGES.iter().map(|s| (*s).to_owned()).collect(),
             idle_after: settings::IDLE_AFTER,
             idle_enabled: Arc::clone(&idle_enabled),
+            // The embedded broker drops what it has no room for; the replay holds before that.
+            out_of_log: kafka::OutOfLog::Fail,
             delays: self.args.delays,
             cache: self.settings.folder.clone(),
             progress: progress.clone(),

@@ -178,3 +178,30 @@ fn a_bundle_that_cannot_be_verified_withdraws_its_promotion() {
     assert_eq!(champions, [version(1), version(2), version(1)]);
     assert!(promotions[2].reasons[0].contains("golden rows differ"));
 }
+
+#[test]
+fn records_lost_to_retention_raise_one_alert_that_names_the_place() {
+    use records::alert::{Alert, State};
+    use records::journal::Gap;
+    let mut judge = Judge::new(config());
+    assigned(&mut judge, None, None);
+    let gap = |from_offset, to_offset| {
+        let (stage, source) = ("score".to_owned(), SourcePartition::new("events", 3));
+        bytes(&Journal::Gap(Gap { stage, source, from_offset, to_offset }))
+    };
+    let out = step(&mut judge, Input::Batch(&batch(0, &[gap(100, 250), gap(300, 301)])));
+    let alerts: Vec<Alert> = out
+        .records()
+        .filter(|record| record.topic == TopicRole::Alerts)
+        .map(|record| serde_json::from_slice(record.value.unwrap()).unwrap())
+        .collect();
+    let said: Vec<_> = alerts.iter().map(|a| (a.name.as_str(), a.state, a.value, a.features[0].as_str())).collect();
+    assert_eq!(
+        said,
+        [
+            ("vigie.data_quality", State::Raised, 150.0, "score events/3 100..250"),
+            ("vigie.data_quality", State::Held, 1.0, "score events/3 300..301"),
+        ]
+    );
+    assert_eq!(alerts[0].id, alerts[1].id);
+}
