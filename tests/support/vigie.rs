@@ -80,7 +80,7 @@ impl Pipeline {
         let mut command = Command::new(binary());
         let (first, rest) = arguments.split_first().unwrap();
         command.arg(first);
-        if *first == "models" {
+        if ["models", "rejected"].contains(first) {
             let (action, rest) = rest.split_first().unwrap();
             command.arg(action).arg("--config").arg(self.config()).args(rest);
         } else {

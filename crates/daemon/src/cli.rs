@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Train(Train),
     /// List and move versions.
     Models(Models),
+    /// Look at rejected records, and send them back once what was wrong is mended.
+    Rejected(Rejected),
     /// Replay files of events and labels into a pipeline's topics.
     Produce(Produce),
 }
@@ -125,6 +127,75 @@ pub(crate) enum ModelsAction {
     },
 }
 
+/// `vigie rejected`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Rejected {
+    #[command(subcommand)]
+    pub(crate) action: RejectedAction,
+}
+
+/// Actions on rejected records.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum RejectedAction {
+    /// One line per rejected record, the newest last, and how many there are of each reason.
+    List {
+        #[command(flatten)]
+        config: ConfigOnly,
+        #[command(flatten)]
+        filters: Filters,
+        /// Show so many of the newest; all that match are counted.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+        /// Print JSON lines; the last one holds the counts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Everything there is of one rejected record.
+    Show {
+        #[command(flatten)]
+        config: ConfigOnly,
+        /// Where it is in the rejected topic, as `list` says: PARTITION@OFFSET.
+        #[arg(value_name = "PARTITION@OFFSET")]
+        place: String,
+        /// Write the value alone, byte by byte as it came.
+        #[arg(long)]
+        raw: bool,
+    },
+    /// Send rejected records back to the topics they came from.
+    Replay {
+        #[command(flatten)]
+        config: ConfigOnly,
+        #[command(flatten)]
+        filters: Filters,
+        /// These records only, by their place in the rejected topic.
+        #[arg(value_name = "PARTITION@OFFSET", conflicts_with_all = ["reason", "stage", "topic", "since"])]
+        places: Vec<String>,
+        /// Send nothing, say what would be sent.
+        #[arg(long)]
+        dry_run: bool,
+        /// Also what was replayed before.
+        #[arg(long)]
+        again: bool,
+    },
+}
+
+/// Which rejected records; without any, all.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Filters {
+    /// Refused for this reason, for example `field.type`.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) reason: Option<String>,
+    /// Refused by this stage: events by `score`, labels by `intake`.
+    #[arg(long, value_name = "STAGE", value_parser = ["score", "intake"])]
+    pub(crate) stage: Option<String>,
+    /// Came from this topic.
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) topic: Option<String>,
+    /// With a Kafka timestamp, that of the original, not before this time (RFC 3339, or a date).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+}
+
 /// Files to replay and how.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Files {
@@ -202,4 +273,21 @@ pub(crate) struct Demo {
     /// Delay every stage at random by up to 50 ms, from this seed: the outcome must not change.
     #[arg(long, value_name = "SEED", hide = true)]
     pub(crate) delays: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn flags_do_not_contradict_one_another() {
+        Cli::command().debug_assert();
+        let reads = |arguments: &[&str]| Cli::try_parse_from([&["vigie", "rejected"], arguments].concat()).is_ok();
+        assert!(reads(&["replay", "--config", "f", "0@1", "2@3", "--dry-run"]));
+        assert!(reads(&["replay", "--config", "f", "--reason", "field.type", "--again"]));
+        assert!(!reads(&["replay", "--config", "f", "--reason", "field.type", "0@1"]));
+        assert!(!reads(&["list", "--config", "f", "--stage", "join"]));
+        assert!(!reads(&["show", "--config", "f"]));
+    }
 }

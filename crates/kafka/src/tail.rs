@@ -17,6 +17,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// What an error says was being done.
+const READING: &str = "reading topics";
 
 /// Where reading starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,42 +57,58 @@ impl Tail {
         topics: &[(TopicRole, &str)],
         start: Start,
     ) -> Result<Self, Error> {
-        let config = connection.client(&[
-            ("group.id", group.to_owned()),
-            ("enable.auto.commit", "false".to_owned()),
-            ("enable.auto.offset.store", "false".to_owned()),
-            ("isolation.level", "read_committed".to_owned()),
-            ("enable.partition.eof", "true".to_owned()),
-            ("auto.offset.reset", "error".to_owned()),
-            ("allow.auto.create.topics", "false".to_owned()),
-            ("queued.max.messages.kbytes", "8192".to_owned()),
-            ("fetch.queue.backoff.ms", "10".to_owned()),
-            // An empty fetch is answered after this long; the embedded broker does not answer earlier when
-            // something comes, so it is the latency of every hop there.
-            ("fetch.wait.max.ms", "20".to_owned()),
-        ]);
-        let brokers = connection.brokers.clone();
-        let fail = |e: KafkaError| Error::of(&e, &brokers, "reading topics");
-        let client = BaseConsumer::from_config_and_context(&config, GroupContext::default()).map_err(fail)?;
-        let mut list = TopicPartitionList::new();
-        let mut ends = BTreeMap::new();
+        let client = open(connection, group)?;
+        let from = if start == Start::End { i64::MAX } else { 0 };
+        let mut starts = Vec::new();
         for (_, topic) in topics {
-            let metadata = client.fetch_metadata(Some(topic), QUERY_TIMEOUT).map_err(fail)?;
+            let metadata = client
+                .fetch_metadata(Some(topic), QUERY_TIMEOUT)
+                .map_err(|e| Error::of(&e, &connection.brokers, READING))?;
             let found = metadata.topics().iter().find(|t| t.name() == *topic && t.error().is_none());
             let Some(found) = found.filter(|t| !t.partitions().is_empty()) else {
                 return Err(Error::UnknownTopic((*topic).to_owned()));
             };
-            for partition in found.partitions() {
-                let (low, high) = client.fetch_watermarks(topic, partition.id(), QUERY_TIMEOUT).map_err(fail)?;
-                let from = if start == Start::End { high } else { low };
-                list.add_partition_offset(topic, partition.id(), Offset::Offset(from)).map_err(fail)?;
-                if from < high {
-                    ends.insert(SourcePartition::new(topic, partition.id()), high);
-                }
+            starts.extend(found.partitions().iter().map(|p| (SourcePartition::new(topic, p.id()), from)));
+        }
+        let roles = topics.iter().map(|(role, topic)| ((*topic).to_owned(), *role)).collect();
+        Self::assigned(client, connection, roles, starts)
+    }
+
+    /// Starts reading some partitions at offsets of theirs; one outside the log stands for the
+    /// nearest that is in it. The group is only a name, as above.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] if the broker does not answer, or does not know a partition.
+    pub fn at(
+        connection: &Connection,
+        group: &str,
+        role: TopicRole,
+        starts: Vec<(SourcePartition, i64)>,
+    ) -> Result<Self, Error> {
+        let roles = starts.iter().map(|(source, _)| (source.topic.to_string(), role)).collect();
+        Self::assigned(open(connection, group)?, connection, roles, starts)
+    }
+
+    fn assigned(
+        client: BaseConsumer<GroupContext>,
+        connection: &Connection,
+        roles: BTreeMap<String, TopicRole>,
+        starts: Vec<(SourcePartition, i64)>,
+    ) -> Result<Self, Error> {
+        let brokers = connection.brokers.clone();
+        let fail = |e: KafkaError| Error::of(&e, &brokers, READING);
+        let mut list = TopicPartitionList::with_capacity(starts.len());
+        let mut ends = BTreeMap::new();
+        for (source, offset) in starts {
+            let bounds = client.fetch_watermarks(&source.topic, source.partition, QUERY_TIMEOUT);
+            let (low, high) = bounds.map_err(fail)?;
+            let from = offset.max(low).min(high);
+            list.add_partition_offset(&source.topic, source.partition, Offset::Offset(from)).map_err(fail)?;
+            if from < high {
+                ends.insert(source, high);
             }
         }
         client.assign(&list).map_err(fail)?;
-        let roles = topics.iter().map(|(role, topic)| ((*topic).to_owned(), *role)).collect();
         Ok(Self { client, brokers, roles, ends })
     }
 
@@ -127,7 +145,7 @@ impl Tail {
     /// [`Error::Unreachable`] if the client has lost its assignment.
     pub fn caught_up(&mut self) -> Result<bool, Error> {
         if !self.ends.is_empty() {
-            let position = self.client.position().map_err(|e| Error::of(&e, &self.brokers, "reading topics"))?;
+            let position = self.client.position().map_err(|e| Error::of(&e, &self.brokers, READING))?;
             self.ends.retain(|source, end| {
                 let at = position.find_partition(&source.topic, source.partition).map(|e| e.offset());
                 !matches!(at, Some(Offset::Offset(offset)) if offset >= *end)
@@ -147,14 +165,34 @@ impl Tail {
     }
 }
 
+/// A client that sees committed records only, and to which a position outside the log is an error.
+fn open(connection: &Connection, group: &str) -> Result<BaseConsumer<GroupContext>, Error> {
+    let config = connection.client(&[
+        ("group.id", group.to_owned()),
+        ("enable.auto.commit", "false".to_owned()),
+        ("enable.auto.offset.store", "false".to_owned()),
+        ("isolation.level", "read_committed".to_owned()),
+        ("enable.partition.eof", "true".to_owned()),
+        ("auto.offset.reset", "error".to_owned()),
+        ("allow.auto.create.topics", "false".to_owned()),
+        ("queued.max.messages.kbytes", "8192".to_owned()),
+        ("fetch.queue.backoff.ms", "10".to_owned()),
+        // An empty fetch is answered after this long; the embedded broker does not answer earlier when
+        // something comes, so it is the latency of every hop there.
+        ("fetch.wait.max.ms", "20".to_owned()),
+    ]);
+    BaseConsumer::from_config_and_context(&config, GroupContext::default())
+        .map_err(|e| Error::of(&e, &connection.brokers, READING))
+}
+
 fn note(error: &KafkaError, brokers: &str) -> Result<(), Error> {
     match error {
         KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset) | KafkaError::MessageConsumptionFatal(_) => {
-            Err(Error::Broken { doing: "reading topics".to_owned(), reason: error.to_string() })
+            Err(Error::Broken { doing: READING.to_owned(), reason: error.to_string() })
         }
         // The group is only a name here.
         KafkaError::MessageConsumption(RDKafkaErrorCode::GroupAuthorizationFailed) => Ok(()),
-        KafkaError::MessageConsumption(code) if is_refusal(*code) => Err(Error::of(error, brokers, "reading topics")),
+        KafkaError::MessageConsumption(code) if is_refusal(*code) => Err(Error::of(error, brokers, READING)),
         _ => Ok(()),
     }
 }

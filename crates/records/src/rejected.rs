@@ -1,7 +1,22 @@
 //! `p.rejected`: what could not be read or scored, with its original bytes and the reason.
 
 use crate::{RECORD_HEADER, kind};
-use domain::{OutputRecord, Outputs, RawBatch, TopicRole};
+use domain::{Header, OutputRecord, Outputs, RawBatch, TopicRole};
+
+/// How the names of all headers begin that Vigie puts on records.
+pub const OWN_HEADERS: &str = "vigie.";
+
+/// Header of a record that was sent back to its source topic: `topic/partition/offset` of the
+/// rejected record it was made from.
+pub const REPLAYED: &str = "vigie.replayed";
+
+const REASON: &str = "vigie.reason";
+const DETAIL: &str = "vigie.detail";
+const STAGE: &str = "vigie.stage";
+const TOPIC: &str = "vigie.topic";
+const PARTITION: &str = "vigie.partition";
+const OFFSET: &str = "vigie.offset";
+const TRUNCATED: &str = "vigie.truncated";
 
 /// Bytes of a value beyond which a rejected record is cut, so that its headers still fit a topic
 /// that takes records 64 KiB larger than the source.
@@ -30,15 +45,15 @@ pub fn push(out: &mut Outputs, batch: &RawBatch, index: usize, refusal: Refusal<
     let mut headers: Vec<(&str, &[u8])> = batch.headers(index).map(|h| (h.name, h.value.unwrap_or_default())).collect();
     headers.extend_from_slice(&[
         (RECORD_HEADER, kind::REJECTED.as_bytes()),
-        ("vigie.reason", refusal.reason.as_bytes()),
-        ("vigie.detail", refusal.detail.as_bytes()),
-        ("vigie.stage", refusal.stage.as_bytes()),
-        ("vigie.topic", batch.source.topic.as_bytes()),
-        ("vigie.partition", partition.as_bytes()),
-        ("vigie.offset", offset.as_bytes()),
+        (REASON, refusal.reason.as_bytes()),
+        (DETAIL, refusal.detail.as_bytes()),
+        (STAGE, refusal.stage.as_bytes()),
+        (TOPIC, batch.source.topic.as_bytes()),
+        (PARTITION, partition.as_bytes()),
+        (OFFSET, offset.as_bytes()),
     ]);
     if truncated {
-        headers.push(("vigie.truncated", size.as_bytes()));
+        headers.push((TRUNCATED, size.as_bytes()));
     }
     out.push(
         OutputRecord {
@@ -50,4 +65,152 @@ pub fn push(out: &mut Outputs, batch: &RawBatch, index: usize, refusal: Refusal<
         },
         &headers,
     );
+}
+
+/// A record of `p.rejected`, taken apart.
+#[derive(Debug, Clone)]
+pub struct Rejected<'a> {
+    /// Its partition of `p.rejected`.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// Kafka timestamp, that of the record refused.
+    pub timestamp_ms: i64,
+    /// Key as it came.
+    pub key: Option<&'a [u8]>,
+    /// Value as it came, unless [`Rejected::is_truncated`].
+    pub value: Option<&'a [u8]>,
+    /// Headers it came with.
+    pub original: Vec<Header<'a>>,
+    /// Headers it was given when it was refused; none if something else wrote the record.
+    pub added: Vec<Header<'a>>,
+}
+
+impl<'a> Rejected<'a> {
+    /// The record at a place below [`RawBatch::len`].
+    #[must_use]
+    pub fn read(batch: &'a RawBatch, index: usize) -> Option<Self> {
+        let record = batch.get(index)?;
+        let mut original: Vec<Header<'a>> = batch.headers(index).collect();
+        // The last one: a record that is derived itself came with such a header of its own.
+        let first_added = original.iter().rposition(|h| h.name == RECORD_HEADER).unwrap_or(original.len());
+        let added = original.split_off(first_added);
+        Some(Self {
+            partition: batch.source.partition,
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            key: record.key,
+            value: record.value,
+            original,
+            added,
+        })
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.added.iter().find(|h| h.name == name).and_then(|h| h.value).and_then(|v| std::str::from_utf8(v).ok())
+    }
+
+    /// Stable code of why it was refused.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'a str> {
+        self.text(REASON)
+    }
+
+    /// The same for a person.
+    #[must_use]
+    pub fn detail(&self) -> Option<&'a str> {
+        self.text(DETAIL)
+    }
+
+    /// Stage that refused it.
+    #[must_use]
+    pub fn stage(&self) -> Option<&'a str> {
+        self.text(STAGE)
+    }
+
+    /// Topic it came from.
+    #[must_use]
+    pub fn source_topic(&self) -> Option<&'a str> {
+        self.text(TOPIC)
+    }
+
+    /// Partition of that topic.
+    #[must_use]
+    pub fn source_partition(&self) -> Option<i32> {
+        self.text(PARTITION)?.parse().ok()
+    }
+
+    /// Offset in that partition.
+    #[must_use]
+    pub fn source_offset(&self) -> Option<i64> {
+        self.text(OFFSET)?.parse().ok()
+    }
+
+    /// Whether only the beginning of the value was kept.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.added.iter().any(|h| h.name == TRUNCATED)
+    }
+
+    /// Bytes of the value as it came; `None` for a tombstone.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<usize> {
+        self.text(TRUNCATED).and_then(|size| size.parse().ok()).or(self.value.map(<[u8]>::len))
+    }
+
+    /// The rejected record this one was replayed from before it was refused again.
+    #[must_use]
+    pub fn replayed(&self) -> Option<&'a [u8]> {
+        self.original.iter().find(|h| h.name == REPLAYED).and_then(|h| h.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{REPLAYED, Refusal, Rejected, TRUNCATE_ABOVE_BYTES, push};
+    use domain::{Header, Outputs, RawBatch, RawRecord, SourcePartition, TopicRole};
+
+    /// Refuses one record and reads what was written about it.
+    fn check(value: Option<&[u8]>, headers: &[(&str, &[u8])], see: impl FnOnce(&Rejected<'_>)) {
+        let mut events = RawBatch::new(TopicRole::Events, SourcePartition::new("flights", 5));
+        let record = RawRecord { offset: 17, timestamp_ms: 1_359_763_200_000, key: Some(b"k"), value };
+        events.push(record, headers.iter().map(|(name, value)| Header { name, value: Some(value) }));
+        let mut out = Outputs::default();
+        push(&mut out, &events, 0, Refusal { reason: "field.type", detail: "why", stage: "score" }, 4);
+        let written = out.records().next().unwrap();
+        let mut rejected = RawBatch::new(TopicRole::Rejected, SourcePartition::new("p.rejected", written.partition));
+        let timestamp_ms = written.timestamp_ms.unwrap();
+        let record = RawRecord { offset: 3, timestamp_ms, key: written.key, value: written.value };
+        rejected.push(record, out.headers(0).map(|(name, value)| Header { name, value: Some(value) }));
+        see(&Rejected::read(&rejected, 0).unwrap());
+    }
+
+    #[test]
+    fn what_was_refused_is_read_back_as_it_came() {
+        check(Some(b"\xff\0"), &[("trace", b"1"), ("vigie.record", b"prediction/1"), ("vigie.reason", b"odd")], |r| {
+            assert_eq!((r.partition, r.offset, r.timestamp_ms), (1, 3, 1_359_763_200_000));
+            assert_eq!((r.key, r.value, r.size_bytes()), (Some(&b"k"[..]), Some(&b"\xff\0"[..]), Some(2)));
+            assert_eq!((r.reason(), r.detail(), r.stage()), (Some("field.type"), Some("why"), Some("score")));
+            assert_eq!(r.source_topic(), Some("flights"));
+            assert_eq!((r.source_partition(), r.source_offset()), (Some(5), Some(17)));
+            let names: Vec<&str> = r.original.iter().map(|h| h.name).collect();
+            assert_eq!(names, ["trace", "vigie.record", "vigie.reason"]);
+            assert!(!r.is_truncated() && r.replayed().is_none());
+        });
+    }
+
+    #[test]
+    fn tombstones_truncated_and_replayed_records_are_told_apart() {
+        check(None, &[(REPLAYED, b"p.rejected/0/1")], |r| {
+            assert_eq!((r.value, r.size_bytes()), (None, None));
+            assert_eq!(r.replayed(), Some(&b"p.rejected/0/1"[..]));
+        });
+        let large = vec![b'x'; TRUNCATE_ABOVE_BYTES + 5];
+        check(Some(&large), &[], |r| {
+            assert!(r.is_truncated());
+            assert_eq!(r.value.map(<[u8]>::len), Some(TRUNCATE_ABOVE_BYTES));
+            assert_eq!(r.size_bytes(), Some(TRUNCATE_ABOVE_BYTES + 5));
+        });
+        check(Some(b"{}"), &[("vigie.truncated", b"9")], |r| assert!(!r.is_truncated()));
+    }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod models;
 pub(crate) mod produce;
+pub(crate) mod rejected;
 pub(crate) mod run;
 pub(crate) mod train;
 
