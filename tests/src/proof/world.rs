@@ -27,13 +27,16 @@ pub struct Broker {
     pub address: String,
 }
 
+/// A killed broker can come back after this long.
+const SESSION_MS: &str = "6000";
+
 impl Broker {
     /// Starts one with its data in a folder.
     ///
     /// # Errors
     /// With what the script said.
     pub fn start(data: PathBuf) -> anyhow::Result<Self> {
-        let address = Self::script(&["start", "--fast", "--data"], &data)?;
+        let address = Self::script(&["start", "--fast", "--session", SESSION_MS, "--data"], &data)?;
         Ok(Self { data, address })
     }
 
@@ -73,7 +76,7 @@ impl Broker {
         fs::remove_file(self.data.join("pid"))?;
         std::thread::sleep(away);
         let port = self.address.rsplit(':').next().context("an address has a port")?;
-        Self::script(&["start", "--fast", "--port", port, "--data"], &self.data)?;
+        Self::script(&["start", "--fast", "--session", SESSION_MS, "--port", port, "--data"], &self.data)?;
         Ok(())
     }
 }
