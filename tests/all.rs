@@ -7,6 +7,7 @@ mod broker;
 mod console;
 mod daemon;
 mod proof;
+mod security;
 mod simulation;
 mod support;
 mod telemetry;

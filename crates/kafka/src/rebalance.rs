@@ -3,10 +3,12 @@
 //! librdkafka runs these hooks inside `poll`, on the runner's thread. They only write down what
 //! happened; the runner acts on it before it steps the stage again.
 
+use crate::client::Common;
 use crate::error::{Error, code_of, is_refusal};
+use crate::settings::Connection;
 use domain::SourcePartition;
 use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -40,10 +42,15 @@ pub(crate) enum Change {
 #[derive(Debug, Default)]
 pub(crate) struct GroupContext {
     changes: Mutex<VecDeque<Change>>,
-    log: Log,
+    /// What all clients have in common.
+    pub(crate) common: Common,
 }
 
 impl GroupContext {
+    pub(crate) fn of(connection: &Connection) -> Self {
+        Self { common: Common::of(connection), ..Self::default() }
+    }
+
     /// Changes since the last call, oldest first.
     pub(crate) fn take(&self) -> VecDeque<Change> {
         std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
@@ -55,12 +62,18 @@ impl GroupContext {
 }
 
 impl ClientContext for GroupContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = Common::ENABLE_REFRESH_OAUTH_TOKEN;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.log.line(level, facility, message);
+        self.common.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.log.error(&error, reason);
+        self.common.error(error, reason);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.common.generate_oauth_token(config)
     }
 }
 
@@ -154,10 +167,15 @@ pub(crate) struct Failed {
 pub(crate) struct DeliveryContext {
     acknowledged: std::sync::atomic::AtomicU64,
     failed: Mutex<Option<Failed>>,
-    log: Log,
+    /// What all clients have in common.
+    pub(crate) common: Common,
 }
 
 impl DeliveryContext {
+    pub(crate) fn of(connection: &Connection) -> Self {
+        Self { common: Common::of(connection), ..Self::default() }
+    }
+
     /// The first failure since the last call, with the number of all of them.
     pub(crate) fn take_failed(&self) -> Option<Failed> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -170,12 +188,18 @@ impl DeliveryContext {
 }
 
 impl ClientContext for DeliveryContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = Common::ENABLE_REFRESH_OAUTH_TOKEN;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.log.line(level, facility, message);
+        self.common.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.log.error(&error, reason);
+        self.common.error(error, reason);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.common.generate_oauth_token(config)
     }
 }
 
@@ -197,39 +221,6 @@ impl ProducerContext for DeliveryContext {
                     }
                 }
             }
-        }
-    }
-}
-
-/// Sends the client's log lines to tracing; says once that the brokers are away, and once that
-/// they are back in reach of an error of another kind.
-#[derive(Debug, Default)]
-pub(crate) struct Log {
-    away: std::sync::atomic::AtomicBool,
-}
-
-impl Log {
-    pub(crate) fn line(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                tracing::error!(facility, "{message}");
-            }
-            _ => tracing::debug!(facility, "{message}"),
-        }
-    }
-
-    pub(crate) fn error(&self, error: &KafkaError, reason: &str) {
-        use std::sync::atomic::Ordering;
-        if matches!(error, KafkaError::Global(code) if *code == rdkafka::types::RDKafkaErrorCode::PartitionEOF) {
-            return;
-        }
-        let transport = code_of(error).is_some_and(crate::error::is_transport);
-        if !transport {
-            tracing::warn!(%error, "{reason}");
-        } else if !self.away.swap(true, Ordering::SeqCst) {
-            tracing::warn!(%error, "{reason}; the client keeps trying");
-        } else {
-            tracing::debug!(%error, "{reason}");
         }
     }
 }
