@@ -8,6 +8,7 @@ mod console;
 mod daemon;
 mod proof;
 mod rejected;
+mod security;
 mod simulation;
 mod support;
 mod telemetry;

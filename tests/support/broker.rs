@@ -3,7 +3,7 @@
 use domain::{RawBatch, TopicRole};
 use kafka::{Connection, Message, Sender, Start, Tail, TopicSpec, Topics};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,21 +20,28 @@ pub(crate) fn address() -> &'static str {
         if let Ok(brokers) = std::env::var("VIGIE_TEST_BROKERS") {
             return brokers;
         }
-        // In memory where that is possible: a broker whose disk stalls fences itself.
-        let memory = Path::new("/dev/shm");
-        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let data = tempfile::Builder::new().prefix("vigie-kafka-").tempdir_in(parent).unwrap().keep();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka");
-        let output = Command::new(script)
-            .args(["start", "--fast", "--data"])
-            .arg(&data)
-            .env("VIGIE_KAFKA_PARENT", std::process::id().to_string())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "no broker for the tests:\n{said}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        start(&["--fast"]).1
     })
+}
+
+/// Starts a broker that ends, and whose data vanishes, when this process ends. Its folder and address.
+pub(crate) fn start(options: &[&str]) -> (PathBuf, String) {
+    // In memory where that is possible: a broker whose disk stalls fences itself.
+    let memory = Path::new("/dev/shm");
+    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    let data = tempfile::Builder::new().prefix("vigie-kafka-").tempdir_in(parent).unwrap().keep();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka");
+    let output = Command::new(script)
+        .arg("start")
+        .args(options)
+        .arg("--data")
+        .arg(&data)
+        .env("VIGIE_KAFKA_PARENT", std::process::id().to_string())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "no broker for the tests:\n{said}");
+    (data, String::from_utf8(output.stdout).unwrap().trim().to_owned())
 }
 
 /// A connection with time-outs for tests.

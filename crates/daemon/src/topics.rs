@@ -61,7 +61,13 @@ fn count(topics: &[(String, i32)]) -> usize {
 
 /// How to reach the brokers, as configured.
 pub(crate) fn connection(config: &Config) -> Connection {
-    Connection { brokers: config.kafka.brokers.clone(), properties: config.kafka.properties.clone() }
+    let kafka = &config.kafka;
+    Connection {
+        brokers: kafka.brokers.clone(),
+        properties: kafka.properties.literals(),
+        secrets: kafka.properties.secrets().clone(),
+        oauth_token_file: kafka.oauth_token_file.clone(),
+    }
 }
 
 /// Names of the derived topics.

@@ -37,9 +37,16 @@ impl Echo {
         let mut consumer = ClientConfig::new();
         consumer.set("bootstrap.servers", brokers).set("group.id", output);
         consumer.set("auto.offset.reset", "earliest").set("enable.auto.commit", "false");
+        // As the runner has them with 64 MiB and batches of 20,000 rows.
+        consumer.set("enable.auto.offset.store", "false").set("isolation.level", "read_committed");
+        consumer.set("queued.max.messages.kbytes", "32768").set("queued.min.messages", "80000");
+        consumer.set("fetch.queue.backoff.ms", "10").set("fetch.wait.max.ms", "20");
+        consumer.set("fetch.max.bytes", "16777216").set("fetch.message.max.bytes", "4194304");
         let mut producer = ClientConfig::new();
         producer.set("bootstrap.servers", brokers).set("enable.idempotence", "true");
         producer.set("queue.buffering.max.messages", "500000");
+        // As the runner has it.
+        producer.set("compression.type", "lz4").set("linger.ms", "2");
         if transactions {
             producer.set("transactional.id", output);
         }

@@ -137,7 +137,7 @@ pub(crate) struct Consumer {
 impl Consumer {
     pub(crate) fn open(config: &RunnerConfig) -> Result<Self, Error> {
         let brokers = config.connection.brokers.clone();
-        let client = BaseConsumer::from_config_and_context(&config.consumer(), GroupContext::default())
+        let client = BaseConsumer::from_config_and_context(&config.consumer(), GroupContext::of(&config.connection))
             .map_err(|e| Error::of(&e, &brokers, "opening a consumer"))?;
         Ok(Self {
             client,
@@ -227,7 +227,7 @@ impl Consumer {
                 RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
             ) => Err(self.unknown_topic(error)),
             KafkaError::MessageConsumption(code) if is_refusal(*code) => {
-                Err(Error::Refused { doing: "reading".to_owned(), reason: error.to_string() })
+                self.client.context().common.refused(error, &self.brokers, "reading")
             }
             KafkaError::MessageConsumptionFatal(_) => {
                 Err(Error::Broken { doing: "reading".to_owned(), reason: error.to_string() })

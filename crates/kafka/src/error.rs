@@ -46,13 +46,17 @@ pub enum Error {
         /// Settings it needs, as `key=value`.
         config: String,
     },
-    /// The broker refuses us: authentication or authorization.
-    #[error("kafka refuses {doing}: {reason}")]
+    /// The broker refuses us: the handshake, authentication or authorization.
+    #[error("kafka at {brokers} refuses {doing}: {reason}; check {check}")]
     Refused {
+        /// Bootstrap servers.
+        brokers: String,
         /// What was being done.
         doing: String,
         /// What the broker says.
         reason: String,
+        /// What may be wrong.
+        check: &'static str,
     },
     /// The position to read from is no longer, or not yet, in the log. Never a silent jump.
     #[error(
@@ -151,13 +155,20 @@ impl Error {
         }
     }
 
+    /// A refusal, with what to look at.
+    pub(crate) fn refused(code: RDKafkaErrorCode, brokers: &str, doing: &str, reason: &str) -> Self {
+        let check = what_to_check(code);
+        Self::Refused { brokers: brokers.to_owned(), doing: doing.to_owned(), reason: reason.to_owned(), check }
+    }
+
     /// Sorts a client error into what waiting cannot mend (`Refused`, `UnknownTopic`, `Settings`)
     /// and the rest (`Unreachable`).
     pub(crate) fn of(error: &KafkaError, brokers: &str, doing: &str) -> Self {
         match error {
-            KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => Self::Settings(error.to_string()),
+            KafkaError::ClientConfig(_, reason, key, value) => Self::Settings(unusable(key, value, reason)),
+            KafkaError::ClientCreation(reason) => Self::Settings(reason.clone()),
             _ => match code_of(error) {
-                Some(code) if is_refusal(code) => Self::Refused { doing: doing.to_owned(), reason: error.to_string() },
+                Some(code) if is_refusal(code) => Self::refused(code, brokers, doing, &error.to_string()),
                 _ => Self::Unreachable {
                     brokers: brokers.to_owned(),
                     doing: doing.to_owned(),
@@ -165,6 +176,30 @@ impl Error {
                 },
             },
         }
+    }
+}
+
+/// Says what is wrong with a property, but not its value: that may be a secret.
+fn unusable(key: &str, value: &str, reason: &str) -> String {
+    let without =
+        if value.is_empty() { reason.to_owned() } else { reason.replace(&format!("\"{value}\""), "its value") };
+    let shows_it = value.len() > 3 && without.contains(value);
+    if shows_it { format!("{key}: its value is not one that the client knows") } else { format!("{key}: {without}") }
+}
+
+/// What a person looks at first, by what the broker refused.
+fn what_to_check(code: RDKafkaErrorCode) -> &'static str {
+    use RDKafkaErrorCode as C;
+    match code {
+        C::SSL => {
+            "security.protocol, ssl.ca.location (who signed the broker's certificate), and ssl.certificate.location with its key (ours)"
+        }
+        C::UnsupportedSASLMechanism => "sasl.mechanism",
+        C::TopicAuthorizationFailed => "the user's access rules to topics",
+        C::GroupAuthorizationFailed => "the user's access rules to consumer groups",
+        C::TransactionalIdAuthorizationFailed => "the user's access rules to transactional ids",
+        C::ClusterAuthorizationFailed => "the user's access rules to the cluster",
+        _ => "sasl.mechanism, and sasl.username with sasl.password or oauth_token_file",
     }
 }
 
@@ -228,4 +263,21 @@ pub(crate) fn is_transport(code: RDKafkaErrorCode) -> bool {
             | C::LeaderNotAvailable
             | C::NotLeaderForPartition
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+    use rdkafka::config::ClientConfig;
+
+    #[test]
+    fn settings_that_are_not_usable_are_named_without_their_value() {
+        for (key, value) in [("security.protocol", "hunter2"), ("no.such.key", "hunter2"), ("ssl.key.pem", "hunter2")] {
+            let mut config = ClientConfig::new();
+            config.set("security.protocol", "SSL").set(key, value);
+            let made: Result<rdkafka::producer::BaseProducer, _> = config.create();
+            let said = Error::of(&made.err().unwrap(), "b:9092", "opening").to_string();
+            assert!(said.contains(key) && !said.contains("hunter2"), "{said}");
+        }
+    }
 }

@@ -4,8 +4,10 @@
 //! It never looks into a record and never decides anything a stage could decide.
 //! Read in this order: [`runner`] (how delivery is kept), [`settings`] and [`hooks`] (what a runner
 //! is given), `consumer`, `rebalance`, `restore`, `control` (what goes in), `producer` (what comes
-//! out), then [`topics`], [`sender`], [`tail`], [`progress`], [`instance`], [`embedded`].
+//! out), `client`, `token` and [`secret`] (what all clients share, and how they say who they are),
+//! then [`topics`], [`sender`], [`tail`], [`progress`], [`instance`], [`embedded`].
 
+mod client;
 mod consumer;
 mod control;
 pub mod embedded;
@@ -19,9 +21,11 @@ pub mod progress;
 mod rebalance;
 mod restore;
 pub mod runner;
+pub mod secret;
 pub mod sender;
 pub mod settings;
 pub mod tail;
+mod token;
 pub mod topics;
 
 pub use embedded::EmbeddedBroker;
@@ -30,6 +34,7 @@ pub use hooks::{Hooks, LoadedPart, Stop};
 pub use instance::{Slot, instance_slot};
 pub use progress::Progress;
 pub use runner::run;
+pub use secret::Secret;
 pub use sender::{Message, Sender};
 pub use settings::{Connection, Delivery, OutOfLog, RunnerConfig};
 pub use tail::{Start, Tail};

@@ -71,9 +71,11 @@ impl Outbox {
     fn replace(&mut self) -> Result<(), Error> {
         self.producer = None;
         let brokers = self.config.connection.brokers.clone();
-        let producer: ThreadedProducer<DeliveryContext> =
-            ThreadedProducer::from_config_and_context(&self.config.producer(), DeliveryContext::default())
-                .map_err(|e| Error::of(&e, &brokers, "opening a producer"))?;
+        let producer: ThreadedProducer<DeliveryContext> = ThreadedProducer::from_config_and_context(
+            &self.config.producer(),
+            DeliveryContext::of(&self.config.connection),
+        )
+        .map_err(|e| Error::of(&e, &brokers, "opening a producer"))?;
         if self.config.delivery == Delivery::ExactlyOnce {
             // The client asks for the coordinator at once, and without a connection again half a
             // second later; asking for anything else first waits for the connection. What is wrong
@@ -89,6 +91,11 @@ impl Outbox {
                     Err(KafkaError::Transaction(error)) if error.is_retriable() && !is_refusal(error.code()) => {
                         tracing::warn!(stage = self.stage, %error, "transactions cannot be initialised yet");
                         self.overdue("initialising transactions")?;
+                        // A handshake that the broker refuses shows only as a time-out here.
+                        let refusal = producer.context().common.bad_credentials(&brokers, "initialising transactions");
+                        if let Some(refusal) = refusal {
+                            return Err(refusal);
+                        }
                         std::thread::sleep(Duration::from_millis(200));
                     }
                     Err(error) => return Err(Error::of(&error, &brokers, "initialising transactions")),
@@ -210,7 +217,8 @@ impl Outbox {
     /// The bug of that name: who never joined has no generation, and is not looked at.
     #[cfg(feature = "faults")]
     fn no_generation(&self) -> Result<Option<rdkafka::consumer::ConsumerGroupMetadata>, Failure> {
-        let stranger = BaseConsumer::from_config_and_context(&self.config.consumer(), GroupContext::default());
+        let stranger =
+            BaseConsumer::from_config_and_context(&self.config.consumer(), GroupContext::of(&self.config.connection));
         let stranger = stranger.map_err(|e| Failure::Abort(e.to_string()))?;
         Ok(stranger.group_metadata())
     }

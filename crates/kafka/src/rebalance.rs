@@ -3,10 +3,12 @@
 //! librdkafka runs these hooks inside `poll`, on the runner's thread. They only write down what
 //! happened; the runner acts on it before it steps the stage again.
 
+use crate::client::Common;
 use crate::error::{Error, code_of, is_refusal};
+use crate::settings::Connection;
 use domain::SourcePartition;
 use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -16,9 +18,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long one look-up of committed offsets may take, and how often it is tried.
+/// How long one look-up of committed offsets may take: an open transaction on them is waited for.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(20);
-const COMMITTED_TRIES: u32 = 5;
 const BOUNDS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a partition's last commit says; `None` before the first one.
@@ -48,7 +49,10 @@ impl Committed {
 pub(crate) enum Change {
     Assigned(Vec<Committed>),
     Revoked(Vec<SourcePartition>),
-    /// The committed offsets could not be read: without them no partition may start.
+    /// Assigned, while the broker did not say what is committed: the runner asks again, and moves
+    /// the position before any record is taken.
+    Unknown(Vec<SourcePartition>),
+    /// The broker refuses to say what is committed, or the group failed.
     Failed(Error),
 }
 
@@ -56,10 +60,15 @@ pub(crate) enum Change {
 #[derive(Debug, Default)]
 pub(crate) struct GroupContext {
     changes: Mutex<VecDeque<Change>>,
-    log: Log,
+    /// What all clients have in common.
+    pub(crate) common: Common,
 }
 
 impl GroupContext {
+    pub(crate) fn of(connection: &Connection) -> Self {
+        Self { common: Common::of(connection), ..Self::default() }
+    }
+
     /// Changes since the last call, oldest first.
     pub(crate) fn take(&self) -> VecDeque<Change> {
         std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
@@ -71,12 +80,18 @@ impl GroupContext {
 }
 
 impl ClientContext for GroupContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = Common::ENABLE_REFRESH_OAUTH_TOKEN;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.log.line(level, facility, message);
+        self.common.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.log.error(&error, reason);
+        self.common.error(error, reason);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.common.generate_oauth_token(config)
     }
 }
 
@@ -103,7 +118,18 @@ impl ConsumerContext for GroupContext {
                     }
                     self.push(Change::Assigned(commits));
                 }
-                Err(error) => self.push(Change::Failed(Error::of(&error, "", "reading committed offsets"))),
+                Err(error) if code_of(&error).is_some_and(is_refusal) => {
+                    self.push(Change::Failed(Error::of(&error, "", "reading committed offsets")));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "committed offsets cannot be read yet");
+                    for element in &mut list.elements() {
+                        if let Err(error) = element.set_offset(Offset::Beginning) {
+                            self.push(Change::Failed(Error::of(&error, "", "setting the start of a partition")));
+                        }
+                    }
+                    self.push(Change::Unknown(list.elements().iter().map(source_of).collect()));
+                }
             },
             Rebalance::Error(error) => self.push(Change::Failed(Error::of(error, "", "rebalancing"))),
         }
@@ -123,26 +149,12 @@ pub(crate) fn committed(
     if list.count() == 0 {
         return Ok(Vec::new());
     }
-    let mut tries = 0;
-    let found = loop {
-        let mut asked = TopicPartitionList::with_capacity(list.count());
-        for element in list.elements() {
-            asked.add_partition(element.topic(), element.partition());
-        }
-        let answer = consumer.committed_offsets(asked, COMMITTED_TIMEOUT);
-        let answer = answer.and_then(|found| found.elements().iter().try_for_each(|e| e.error()).map(|()| found));
-        match answer {
-            Ok(found) => break found,
-            Err(error) => {
-                tries += 1;
-                if tries >= COMMITTED_TRIES || code_of(&error).is_some_and(is_refusal) {
-                    return Err(error);
-                }
-                tracing::warn!(%error, tries, "committed offsets not readable yet");
-                std::thread::sleep(Duration::from_millis(200));
-            }
-        }
-    };
+    let mut asked = TopicPartitionList::with_capacity(list.count());
+    for element in list.elements() {
+        asked.add_partition(element.topic(), element.partition());
+    }
+    let found = consumer.committed_offsets(asked, COMMITTED_TIMEOUT)?;
+    found.elements().iter().try_for_each(|e| e.error())?;
     Ok(found
         .elements()
         .iter()
@@ -174,10 +186,15 @@ pub(crate) struct Failed {
 pub(crate) struct DeliveryContext {
     acknowledged: std::sync::atomic::AtomicU64,
     failed: Mutex<Option<Failed>>,
-    log: Log,
+    /// What all clients have in common.
+    pub(crate) common: Common,
 }
 
 impl DeliveryContext {
+    pub(crate) fn of(connection: &Connection) -> Self {
+        Self { common: Common::of(connection), ..Self::default() }
+    }
+
     /// The first failure since the last call, with the number of all of them.
     pub(crate) fn take_failed(&self) -> Option<Failed> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -190,12 +207,18 @@ impl DeliveryContext {
 }
 
 impl ClientContext for DeliveryContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = Common::ENABLE_REFRESH_OAUTH_TOKEN;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.log.line(level, facility, message);
+        self.common.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.log.error(&error, reason);
+        self.common.error(error, reason);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.common.generate_oauth_token(config)
     }
 }
 
@@ -217,39 +240,6 @@ impl ProducerContext for DeliveryContext {
                     }
                 }
             }
-        }
-    }
-}
-
-/// Sends the client's log lines to tracing; says once that the brokers are away, and once that
-/// they are back in reach of an error of another kind.
-#[derive(Debug, Default)]
-pub(crate) struct Log {
-    away: std::sync::atomic::AtomicBool,
-}
-
-impl Log {
-    pub(crate) fn line(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                tracing::error!(facility, "{message}");
-            }
-            _ => tracing::debug!(facility, "{message}"),
-        }
-    }
-
-    pub(crate) fn error(&self, error: &KafkaError, reason: &str) {
-        use std::sync::atomic::Ordering;
-        if matches!(error, KafkaError::Global(code) if *code == rdkafka::types::RDKafkaErrorCode::PartitionEOF) {
-            return;
-        }
-        let transport = code_of(error).is_some_and(crate::error::is_transport);
-        if !transport {
-            tracing::warn!(%error, "{reason}");
-        } else if !self.away.swap(true, Ordering::SeqCst) {
-            tracing::warn!(%error, "{reason}; the client keeps trying");
-        } else {
-            tracing::debug!(%error, "{reason}");
         }
     }
 }

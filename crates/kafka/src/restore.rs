@@ -5,11 +5,13 @@ use crate::consumer::Source;
 use crate::error::Error;
 use crate::rebalance::{Change, Committed, committed};
 use crate::runner::Runner;
-use domain::{Count, Effect, Input, Outputs};
+use domain::{Count, Effect, Input, Outputs, SourcePartition};
 use rdkafka::TopicPartitionList;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 impl Runner {
     /// Acts on changes of the assignment, in their order, before anything else is stepped.
@@ -17,6 +19,10 @@ impl Runner {
         for change in changes {
             match change {
                 Change::Failed(error) => return Err(error),
+                Change::Unknown(sources) => {
+                    self.joined = true;
+                    self.begin_at_commits(&sources)?;
+                }
                 Change::Revoked(sources) => {
                     for source in sources {
                         tracing::info!(stage = self.name(), %source, "partition revoked");
@@ -92,10 +98,21 @@ impl Runner {
         (self.hooks.committed)(Vec::new(), vec![count]);
         // Failing again and again is no reason to be quick about it.
         std::thread::sleep(Duration::from_millis(50 * u64::from(self.rewinds.min(20))));
-        let mut list = TopicPartitionList::new();
+        let mut sources = Vec::new();
         for source in std::mem::take(&mut self.consumer.sources) {
-            list.add_partition(&source.source.topic, source.source.partition);
             self.step_aside(Input::Revoked(&source.source))?;
+            sources.push(source.source);
+        }
+        self.begin_at_commits(&sources)?;
+        // Resumed partitions are paused again by the next turn if they must be.
+        self.consumer.resume_all()
+    }
+
+    /// Asks what is committed until the broker says, and moves each partition there.
+    fn begin_at_commits(&mut self, sources: &[SourcePartition]) -> Result<(), Error> {
+        let mut list = TopicPartitionList::with_capacity(sources.len());
+        for source in sources {
+            list.add_partition(&source.topic, source.partition);
         }
         let commits = loop {
             match committed(&self.consumer.client, &list) {
@@ -107,14 +124,11 @@ impl Runner {
                     }
                     tracing::warn!(%error, "cannot go back yet");
                     self.outbox.overdue("going back to the committed offsets")?;
+                    std::thread::sleep(ASK_AGAIN_AFTER);
                 }
             }
         };
-        for commit in commits {
-            self.begin(commit, true)?;
-        }
-        // Resumed partitions are paused again by the next turn if they must be.
-        self.consumer.resume_all()
+        commits.into_iter().try_for_each(|commit| self.begin(commit, true))
     }
 
     /// Steps the stage and throws its records away; loads are asked for again.

@@ -53,7 +53,7 @@ impl Sender {
     pub fn new(connection: &Connection, memory_limit_bytes: usize) -> Result<Self, Error> {
         let queue_kib = (memory_limit_bytes / 1024).clamp(1024, 2_000_000);
         let config = connection.client(&producer_settings(queue_kib));
-        let producer = ThreadedProducer::from_config_and_context(&config, DeliveryContext::default())
+        let producer = ThreadedProducer::from_config_and_context(&config, DeliveryContext::of(connection))
             .map_err(|e| Error::of(&e, &connection.brokers, "opening a producer"))?;
         Ok(Self { producer, brokers: connection.brokers.clone(), progress: None })
     }
@@ -98,11 +98,8 @@ impl Sender {
         let deadline = Instant::now() + timeout;
         while !flush_step(&self.producer).unwrap_or(false) {
             if Instant::now() >= deadline {
-                return Err(Error::Unreachable {
-                    brokers: self.brokers.clone(),
-                    doing: "flushing records".to_owned(),
-                    reason: format!("{} records unacknowledged", self.producer.in_flight_count()),
-                });
+                let what = format!("{} records unacknowledged", self.producer.in_flight_count());
+                return Err(self.producer.context().common.unanswered(&what, &self.brokers, "flushing records"));
             }
         }
         match self.producer.context().take_failed() {

@@ -1,9 +1,11 @@
 //! What a runner is told, and the librdkafka settings that follow from it.
 
 use crate::error::Error;
+use crate::secret::Secret;
 use domain::TopicRole;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How to reach the brokers.
@@ -13,13 +15,17 @@ pub struct Connection {
     pub brokers: String,
     /// Further librdkafka properties (security, time-outs). They win over ours.
     pub properties: BTreeMap<String, String>,
+    /// Those of them that are never shown.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Where the token for OAUTHBEARER is; read anew before it expires.
+    pub oauth_token_file: Option<PathBuf>,
 }
 
 impl Connection {
     /// A connection without further properties.
     #[must_use]
     pub fn to(brokers: &str) -> Self {
-        Self { brokers: brokers.to_owned(), properties: BTreeMap::new() }
+        Self { brokers: brokers.to_owned(), ..Self::default() }
     }
 
     /// A client configuration: ours first, the user's properties over it.
@@ -32,6 +38,9 @@ impl Connection {
         }
         for (key, value) in &self.properties {
             config.set(key, value);
+        }
+        for (key, secret) in &self.secrets {
+            config.set(key, secret.reveal());
         }
         config
     }

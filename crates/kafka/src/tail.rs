@@ -1,5 +1,6 @@
 //! A plain reader of whole topics, outside any group: the control topic, the console, the summary.
 
+use crate::client::serve;
 use crate::consumer::push;
 use crate::error::{Error, is_refusal};
 use crate::rebalance::GroupContext;
@@ -64,7 +65,12 @@ impl Tail {
             let metadata = client
                 .fetch_metadata(Some(topic), QUERY_TIMEOUT)
                 .map_err(|e| Error::of(&e, &connection.brokers, READING))?;
-            let found = metadata.topics().iter().find(|t| t.name() == *topic && t.error().is_none());
+            let found = metadata.topics().iter().find(|t| t.name() == *topic);
+            if let Some(code) = found.and_then(|t| t.error()).map(RDKafkaErrorCode::from).filter(|c| is_refusal(*c)) {
+                let doing = format!("reading topic {topic:?}");
+                return Err(Error::refused(code, &connection.brokers, &doing, &code.to_string()));
+            }
+            let found = found.filter(|t| t.error().is_none());
             let Some(found) = found.filter(|t| !t.partitions().is_empty()) else {
                 return Err(Error::UnknownTopic((*topic).to_owned()));
             };
@@ -131,7 +137,7 @@ impl Tail {
                     push(batch, &message);
                     rows += 1;
                 }
-                Some(Err(error)) => note(&error, &self.brokers)?,
+                Some(Err(error)) => self.note(&error)?,
                 None if rows > 0 || Instant::now() >= deadline => break,
                 None => (),
             }
@@ -163,6 +169,22 @@ impl Tail {
             .fetch_watermarks(&source.topic, source.partition, QUERY_TIMEOUT)
             .map_err(|e| Error::of(&e, &self.brokers, &format!("reading the bounds of {source}")))
     }
+
+    fn note(&self, error: &KafkaError) -> Result<(), Error> {
+        use RDKafkaErrorCode as C;
+        let doing = READING;
+        match error {
+            KafkaError::MessageConsumption(C::AutoOffsetReset) | KafkaError::MessageConsumptionFatal(_) => {
+                Err(Error::Broken { doing: doing.to_owned(), reason: error.to_string() })
+            }
+            // The group is only a name here.
+            KafkaError::MessageConsumption(C::GroupAuthorizationFailed) => Ok(()),
+            KafkaError::MessageConsumption(code) if is_refusal(*code) => {
+                self.client.context().common.refused(error, &self.brokers, doing)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A client that sees committed records only, and to which a position outside the log is an error.
@@ -181,18 +203,11 @@ fn open(connection: &Connection, group: &str) -> Result<BaseConsumer<GroupContex
         // something comes, so it is the latency of every hop there.
         ("fetch.wait.max.ms", "20".to_owned()),
     ]);
-    BaseConsumer::from_config_and_context(&config, GroupContext::default())
-        .map_err(|e| Error::of(&e, &connection.brokers, READING))
-}
-
-fn note(error: &KafkaError, brokers: &str) -> Result<(), Error> {
-    match error {
-        KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset) | KafkaError::MessageConsumptionFatal(_) => {
-            Err(Error::Broken { doing: READING.to_owned(), reason: error.to_string() })
-        }
-        // The group is only a name here.
-        KafkaError::MessageConsumption(RDKafkaErrorCode::GroupAuthorizationFailed) => Ok(()),
-        KafkaError::MessageConsumption(code) if is_refusal(*code) => Err(Error::of(error, brokers, READING)),
-        _ => Ok(()),
+    let client: BaseConsumer<GroupContext> =
+        BaseConsumer::from_config_and_context(&config, GroupContext::of(connection))
+            .map_err(|e| Error::of(&e, &connection.brokers, READING))?;
+    if client.context().common.shows_token() {
+        serve(&client);
     }
+    Ok(client)
 }

@@ -1,12 +1,12 @@
 //! Topics: what exists, what must, and how it is made.
 
-use crate::error::{Error, is_refusal};
+use crate::client::{Common, hand_token, serve};
+use crate::error::{Error, code_of, is_refusal};
 use crate::rebalance::GroupContext;
 use crate::settings::Connection;
 use domain::SourcePartition;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::{FromClientConfig, FromClientConfigAndContext};
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
@@ -19,6 +19,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+/// A refusal is believed when so many questions, one, two and four seconds long, met it.
+const REFUSED_TRIES: u32 = 3;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a partition may be without a leader.
 const LEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -39,7 +41,7 @@ pub struct TopicSpec {
 /// Looks topics up and creates them.
 pub struct Topics {
     client: BaseConsumer<GroupContext>,
-    admin: AdminClient<DefaultClientContext>,
+    admin: AdminClient<Common>,
     brokers: String,
 }
 
@@ -53,7 +55,7 @@ impl Topics {
     /// Connects, and waits until a broker answers.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] if none does in time.
+    /// [`Error::Unreachable`] if none does in time, [`Error::Refused`] if one refuses us.
     pub fn connect(connection: &Connection, timeout: Duration) -> Result<Self, Error> {
         let brokers = connection.brokers.clone();
         let fail = |e: KafkaError| Error::of(&e, &brokers, "connecting");
@@ -62,11 +64,20 @@ impl Topics {
             // Ends of logs as readers of committed records see them.
             ("isolation.level", "read_committed".to_owned()),
         ];
-        let client =
-            BaseConsumer::from_config_and_context(&connection.client(&ours), GroupContext::default()).map_err(fail)?;
-        let admin = AdminClient::from_config(&connection.client(&[])).map_err(fail)?;
-        client.fetch_metadata(None, timeout).map_err(fail)?;
+        let client = BaseConsumer::from_config_and_context(&connection.client(&ours), GroupContext::of(connection))
+            .map_err(fail)?;
+        let admin =
+            AdminClient::from_config_and_context(&connection.client(&[]), Common::of(connection)).map_err(fail)?;
+        await_answer(&client, &brokers, timeout)?;
         Ok(Self { client, admin, brokers })
+    }
+
+    /// The client, with a fresh token if it shows one: it is not polled between two questions.
+    fn client(&self) -> &BaseConsumer<GroupContext> {
+        if self.client.context().common.shows_token() {
+            serve(&self.client);
+        }
+        &self.client
     }
 
     /// Number of partitions of a topic; `None` if it does not exist.
@@ -76,13 +87,13 @@ impl Topics {
     pub fn partitions(&self, topic: &str) -> Result<Option<i32>, Error> {
         let doing = format!("looking up topic {topic:?}");
         let metadata =
-            self.client.fetch_metadata(Some(topic), TIMEOUT).map_err(|e| Error::of(&e, &self.brokers, &doing))?;
+            self.client().fetch_metadata(Some(topic), TIMEOUT).map_err(|e| Error::of(&e, &self.brokers, &doing))?;
         let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else {
             return Ok(None);
         };
         match found.error().map(RDKafkaErrorCode::from) {
             None => Ok(i32::try_from(found.partitions().len()).ok().filter(|count| *count > 0)),
-            Some(code) if is_refusal(code) => Err(Error::Refused { doing, reason: code.to_string() }),
+            Some(code) if is_refusal(code) => Err(Error::refused(code, &self.brokers, &doing, &code.to_string())),
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
             Some(code) => Err(Error::Unreachable { brokers: self.brokers.clone(), doing, reason: code.to_string() }),
         }
@@ -108,6 +119,7 @@ impl Topics {
         for (key, value) in &spec.config {
             topic = topic.set(key, value);
         }
+        hand_token(self.admin.inner())?;
         let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
         let answers =
             block_on(self.admin.create_topics([&topic], &options)).map_err(|e| cannot_create(spec, e.to_string()))?;
@@ -141,13 +153,42 @@ impl Topics {
     pub fn bounds(&self, source: &SourcePartition) -> Result<(i64, i64), Error> {
         let deadline = Instant::now() + LEADER_TIMEOUT;
         loop {
-            match self.client.fetch_watermarks(&source.topic, source.partition, TIMEOUT) {
+            match self.client().fetch_watermarks(&source.topic, source.partition, TIMEOUT) {
                 Ok(bounds) => return Ok(bounds),
                 Err(error) if has_no_leader_yet(&error) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 Err(error) => return Err(Error::of(&error, &self.brokers, &format!("reading the bounds of {source}"))),
             }
+        }
+    }
+}
+
+/// Asks until a broker answers. Refused handshakes are reported elsewhere, and the questions merely
+/// stay without an answer: a broker that starts may refuse once, so only what lasts is believed.
+fn await_answer(client: &BaseConsumer<GroupContext>, brokers: &str, timeout: Duration) -> Result<(), Error> {
+    let doing = "connecting";
+    let deadline = Instant::now() + timeout;
+    let (mut wait, mut tries) = (Duration::from_secs(1), 0);
+    if client.context().common.shows_token() {
+        serve(client);
+    }
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let error = match client.fetch_metadata(None, wait.min(left)) {
+            Ok(_) => return Ok(()),
+            Err(error) if code_of(&error).is_some_and(is_refusal) => return Err(Error::of(&error, brokers, doing)),
+            Err(error) => error,
+        };
+        serve(client);
+        tries += 1;
+        wait *= 2;
+        let common = &client.context().common;
+        if Instant::now() >= deadline {
+            return Err(common.unanswered(&error.to_string(), brokers, doing));
+        }
+        if let Some(refusal) = common.refusal(brokers, doing).filter(|_| tries >= REFUSED_TRIES) {
+            return Err(refusal);
         }
     }
 }

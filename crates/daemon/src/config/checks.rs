@@ -2,6 +2,7 @@
 
 use super::fault::nearest;
 use super::file::{Config, OneOrMore};
+use super::load::PROPERTIES;
 use domain::{FieldType, Task};
 
 /// Faults as (dotted key, message).
@@ -18,6 +19,8 @@ pub(crate) fn check(config: &Config) -> Faults {
     columns_exist(config, &mut faults);
     spans_agree(config, &mut faults);
     numbers_are_in_range(config, &mut faults);
+    faults.extend(config.kafka.properties.literal_secrets());
+    token_fits_the_mechanism(config, &mut faults);
     registry_is_supported(config, &mut faults);
     faults
 }
@@ -155,6 +158,33 @@ fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
     }
     if config.train.families.is_empty() {
         faults.push(("train.families".into(), "is empty; expected at least one family".into()));
+    }
+}
+
+fn token_fits_the_mechanism(config: &Config, faults: &mut Faults) {
+    let properties = config.kafka.properties.literals();
+    // librdkafka knows it by two names.
+    let found = ["sasl.mechanism", "sasl.mechanisms"].into_iter().find_map(|key| Some((key, properties.get(key)?)));
+    let shows_token = found.is_some_and(|(_, name)| name.eq_ignore_ascii_case("OAUTHBEARER"));
+    match (&config.kafka.oauth_token_file, found) {
+        (None, Some((key, _))) if shows_token => faults.push((
+            format!("{PROPERTIES}{key}"),
+            "`OAUTHBEARER` needs a token; expected the file that holds it under kafka.oauth_token_file".into(),
+        )),
+        (Some(file), _) if !shows_token => faults.push((
+            "kafka.oauth_token_file".into(),
+            format!(
+                "`{}` is not used; expected \"sasl.mechanism\" = \"OAUTHBEARER\" in kafka.properties",
+                file.display()
+            ),
+        )),
+        _ => {}
+    }
+    // The client's own unsigned tokens would take the place of the file's.
+    let unsigned = "enable.sasl.oauthbearer.unsecure.jwt";
+    if shows_token && properties.get(unsigned).is_some_and(|on| on == "true") {
+        faults
+            .push((format!("{PROPERTIES}{unsigned}"), "`true` overrides kafka.oauth_token_file; leave it out".into()));
     }
 }
 

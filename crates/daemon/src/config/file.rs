@@ -1,9 +1,10 @@
 //! The configuration file, section by section. Every key a person may write is a field here.
 
 use super::duration::{Budget, Span};
+use super::property::Properties;
 use domain::{Field, Task};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// A whole configuration.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -78,9 +79,11 @@ pub(crate) struct Kafka {
     /// Memory for queues of one stage, in mebibytes.
     #[serde(default = "default_memory_mib")]
     pub(crate) memory_mib: usize,
+    /// The token for OAUTHBEARER, in a file that is read anew before the token expires.
+    pub(crate) oauth_token_file: Option<PathBuf>,
     /// Further librdkafka settings (security and the like), passed on as they are.
     #[serde(default)]
-    pub(crate) properties: BTreeMap<String, String>,
+    pub(crate) properties: Properties,
 }
 
 fn default_commit_interval() -> Span {

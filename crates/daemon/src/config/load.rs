@@ -11,6 +11,9 @@ const PREFIX: &str = "VIGIE";
 /// Faults of type are found one after another by taking the faulty key out; this many at most.
 const FAULTS_MAX: usize = 50;
 
+/// What the paths of librdkafka's settings begin with.
+pub(crate) const PROPERTIES: &str = "kafka.properties.";
+
 /// Where keys stand: the file's text and the environment.
 struct Places<'a> {
     file: &'a str,
@@ -28,9 +31,11 @@ pub(crate) fn load(path: &Path, environment: &BTreeMap<String, String>) -> Resul
     let text = std::fs::read_to_string(path).map_err(|e| whole(format!("cannot be read: {e}")))?;
     let places = Places { file: &file, text: &text, environment };
     let tree = merge(&places).map_err(whole)?;
-    let config = typed(tree, &places)?;
-    let faults: Vec<Fault> = super::checks::check(&config)
+    let mut config = typed(tree, &places)?;
+    let unresolved = config.kafka.properties.resolve(environment);
+    let faults: Vec<Fault> = unresolved
         .into_iter()
+        .chain(super::checks::check(&config))
         .map(|(key, message)| Fault { place: places.of(&key), key, message })
         .collect();
     if faults.is_empty() { Ok(config) } else { Err(faults) }
@@ -105,9 +110,10 @@ fn explain(message: &str) -> String {
     }
 }
 
-/// The segments of a path such as `events.field[2].name`.
+/// The segments of a path such as `events.field[2].name`. Names of librdkafka have dots themselves.
 fn segments(key: &str) -> impl Iterator<Item = &str> {
-    key.split(['.', '[', ']']).filter(|segment| !segment.is_empty())
+    let (key, name) = key.split_once(PROPERTIES).map_or((key, None), |(_, name)| ("kafka.properties", Some(name)));
+    key.split(['.', '[', ']']).filter(|segment| !segment.is_empty()).chain(name)
 }
 
 fn remove(tree: &mut Value, key: &str) -> bool {
@@ -257,5 +263,64 @@ url = "file:///tmp/r"
             &[],
             &["FILE:5:1: pipeline.clases", "FILE:4:1: pipeline.nane"],
         );
+    }
+
+    /// Checks `[kafka.properties]` of the given lines, after `oauth_token_file` if there is one.
+    fn check_properties(lines: &str, environment: &[(&str, &str)], expected: &[&str]) {
+        let (before, lines) = lines.split_once('|').unwrap_or(("", lines));
+        let section = format!("localhost:9092\"\n{before}\n[kafka.properties]\n{lines}");
+        check(("localhost:9092\"", &section), environment, expected);
+    }
+
+    #[test]
+    fn secrets_are_references_and_never_shown() {
+        let password = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(password.path(), "hunter2\n").unwrap();
+        let by_file = format!("\"sasl.password\" = {{ file = \"{}\" }}", password.path().display());
+        check_properties(&by_file, &[], &[]);
+        check_properties("\"ssl.key.password\" = { env = \"KEY\" }", &[("KEY", "hunter2")], &[]);
+        let here = "FILE:10:1: kafka.properties.";
+        for (line, fault) in [
+            ("\"sasl.password\" = \"hunter2\"", "sasl.password: is a secret and may not stand here; expected { file"),
+            ("\"ssl.key.pem\" = \"hunter2\"", "ssl.key.pem: is a secret"),
+            ("\"sasl.password\" = 1234", "sasl.password: is of another type; expected a string, or { file"),
+            ("\"sasl.password\" = { pass = 1234 }", "sasl.password: is a table of [\"pass\"]; expected"),
+            ("\"sasl.password\" = { env = \"NONE\" }", "sasl.password: the variable `NONE` is not set"),
+            (
+                "\"sasl.password\" = { file = \"/nowhere/p\" }",
+                "sasl.password: the file `/nowhere/p` cannot be read: No",
+            ),
+            ("\"sasl.password\" = { env = \"EMPTY\" }", "sasl.password: the variable `EMPTY` is empty"),
+        ] {
+            check_properties(line, &[("EMPTY", "")], &[&format!("{here}{fault}")]);
+        }
+    }
+
+    #[test]
+    fn what_a_reference_leads_to_is_in_no_print_of_the_configuration() {
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        let lines = "[kafka.properties]\n\"sasl.password\" = { env = \"P\" }\n\"sasl.username\" = \"me\"\n[events]";
+        file.write_all(GOOD.replace("[events]", lines).as_bytes()).unwrap();
+        let config = load(file.path(), &[("P".to_owned(), "hunter2\n".to_owned())].into()).unwrap();
+        let connection = crate::topics::connection(&config);
+        // A variable is taken as it is; only files end with a line break that nobody means.
+        assert_eq!(connection.secrets["sasl.password"].reveal(), "hunter2\n");
+        assert_eq!(connection.properties["sasl.username"], "me");
+        let written = serde_json::to_string(&config).unwrap();
+        assert!(written.contains(r#""sasl.password":{"env":"P"}"#), "{written}");
+        for print in [written, format!("{config:?}"), format!("{connection:?}")] {
+            assert!(!print.contains("hunter2"), "{print}");
+        }
+    }
+
+    #[test]
+    fn a_token_file_and_its_mechanism_come_together() {
+        let token = "oauth_token_file = \"/run/token\"|";
+        let mechanism = "\"sasl.mechanism\" = \"OAUTHBEARER\"";
+        check_properties(&format!("{token}{mechanism}"), &[], &[]);
+        check_properties(token, &[], &["FILE:8:1: kafka.oauth_token_file: `/run/token` is not used"]);
+        check_properties(mechanism, &[], &["FILE:10:1: kafka.properties.sasl.mechanism: `OAUTHBEARER` needs a token"]);
+        let unsigned = format!("{token}{mechanism}\n\"enable.sasl.oauthbearer.unsecure.jwt\" = \"true\"");
+        check_properties(&unsigned, &[], &["FILE:11:1: kafka.properties.enable.sasl.oauthbearer.unsecure.jwt"]);
     }
 }

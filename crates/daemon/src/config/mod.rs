@@ -5,6 +5,7 @@ pub(crate) mod duration;
 pub(crate) mod fault;
 pub(crate) mod file;
 pub(crate) mod load;
+pub(crate) mod property;
 
 pub(crate) use fault::Fault;
 pub(crate) use file::Config;

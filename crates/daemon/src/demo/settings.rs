@@ -4,6 +4,7 @@ use crate::cli::Demo;
 use crate::config::Config;
 use crate::config::duration::Span;
 use crate::config::file::Delivery;
+use crate::config::property::Properties;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ impl Settings {
         match (embedded, &args.brokers) {
             (Some(address), _) => {
                 config.kafka.brokers = address.to_owned();
+                // It listens to this machine only, and speaks neither TLS nor SASL.
+                config.kafka.properties = Properties::default();
+                config.kafka.oauth_token_file = None;
                 config.pipeline.delivery = Delivery::AtLeastOnce;
             }
             (None, Some(address)) => {
