@@ -8,19 +8,27 @@ use domain::{OutputRecord, SourcePartition, TopicRole};
 use records::journal::{Gap, Journal};
 use records::{RECORD_HEADER, kind};
 
+/// Where a partition goes on.
+pub(crate) struct GoOn {
+    pub(crate) source: SourcePartition,
+    /// What the last commit says, if it was one in this log.
+    pub(crate) commit: Option<(i64, String)>,
+    /// The first offset of the log, where it is known and something was committed.
+    pub(crate) low: Option<i64>,
+}
+
 impl Runner {
     /// Where a partition goes on, and the first offset of its log: as committed if that is in the
     /// log; else by [`OutOfLog`], with what is lost said on the journal.
-    pub(crate) fn within_log(
-        &mut self,
-        start: Committed,
-    ) -> Result<(SourcePartition, Option<(i64, String)>, Option<i64>), Error> {
+    pub(crate) fn within_log(&mut self, start: Committed) -> Result<GoOn, Error> {
         let Committed { source, commit, log } = start;
-        let (Some((offset, _)), Some((low, high))) = (&commit, log) else { return Ok((source, commit, None)) };
+        let (Some((offset, _)), Some((low, high))) = (&commit, log) else {
+            return Ok(GoOn { source, commit, low: None });
+        };
         let (offset, policy) = (*offset, self.config.out_of_log);
         if offset > high && policy == OutOfLog::Reset {
             tracing::warn!(stage = self.name(), %source, offset, high, "the topic was made anew: reading from its start");
-            return Ok((source, None, None));
+            return Ok(GoOn { source, commit: None, low: None });
         }
         if offset > high || offset < low && policy == OutOfLog::Fail {
             return Err(Error::OutOfRange { source_partition: source, position: offset, low, high });
@@ -28,7 +36,7 @@ impl Runner {
         if offset < low {
             self.say_gap(&source, offset, low)?;
         }
-        Ok((source, commit, Some(low)))
+        Ok(GoOn { source, commit, low: Some(low) })
     }
 
     /// Tells the judge, who tells people; committed with the first offset behind the gap.

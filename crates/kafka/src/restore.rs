@@ -3,6 +3,7 @@
 
 use crate::consumer::Source;
 use crate::error::Error;
+use crate::gap::GoOn;
 use crate::rebalance::{Change, Committed, committed};
 use crate::runner::Runner;
 use domain::{Count, Effect, Input, Outputs, SourcePartition};
@@ -45,7 +46,7 @@ impl Runner {
     /// Starts a partition at its last commit. The client already reads from there, unless it is to
     /// go back (`rewind`) or the stage replays its log.
     fn begin(&mut self, start: Committed, rewind: bool) -> Result<(), Error> {
-        let (source, commit, low) = self.within_log(start)?;
+        let GoOn { source, commit, low } = self.within_log(start)?;
         let Some(role) = self.consumer.role(&source.topic) else {
             return Err(Error::Contract {
                 stage: self.name(),
