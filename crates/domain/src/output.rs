@@ -208,11 +208,16 @@ impl Outputs {
         })
     }
 
-    /// Forgets everything, keeping the allocations.
-    pub fn clear(&mut self) {
+    /// Forgets the records, which were written; effects and counts wait for their commit.
+    pub fn clear_records(&mut self) {
         self.bytes.clear();
         self.rows.clear();
         self.headers.clear();
+    }
+
+    /// Forgets everything, keeping the allocations.
+    pub fn clear(&mut self) {
+        self.clear_records();
         self.effects.clear();
         self.counts.clear();
     }

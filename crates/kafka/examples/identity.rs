@@ -41,8 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.subscriptions = vec![(TopicRole::Events, input.clone())];
     config.topics.insert(TopicRole::Predictions, output.clone());
     // As `vigie run` has it.
-    config.batch_rows_max = 100_000;
-    config.batch_bytes_max = 32 << 20;
+    config.batch_rows_max = 20_000;
     kafka::run(Box::new(Identity), config, Hooks::inert(), Stop::new())?;
     Ok(())
 }

@@ -163,11 +163,15 @@ impl Consumer {
     }
 
     /// Takes what is there: without waiting when the last commit is an interval ago, else until it
-    /// is. A change of the assignment ends it at once, so nothing is polled past a change.
-    pub(crate) fn collect(&mut self, last_commit: Instant) -> Result<VecDeque<Change>, Error> {
+    /// is, if something was taken or is owed to a commit (`is_owing`). A change of the assignment
+    /// ends it at once, so nothing is polled past a change.
+    pub(crate) fn collect(&mut self, last_commit: Instant, is_owing: bool) -> Result<VecDeque<Change>, Error> {
         let start = Instant::now();
         let (mut rows, mut bytes) = (0_usize, 0_usize);
-        let mut wait = IDLE_WAIT;
+        let interval = self.interval;
+        let due_in = || whole_ms(interval.saturating_sub(last_commit.elapsed()));
+        let idle_wait = if is_owing { IDLE_WAIT.min(due_in()) } else { IDLE_WAIT };
+        let mut wait = idle_wait;
         loop {
             let waited = wait;
             match self.client.poll(wait) {
@@ -189,7 +193,7 @@ impl Consumer {
                         return Ok(changes);
                     }
                     if rows > 0 {
-                        wait = whole_ms(self.interval.saturating_sub(last_commit.elapsed()));
+                        wait = due_in();
                         if wait.is_zero() {
                             break;
                         }
@@ -197,7 +201,7 @@ impl Consumer {
                 }
             }
             let full = rows >= self.rows_max || bytes >= self.bytes_max;
-            let limit = if rows == 0 { IDLE_WAIT } else { self.interval.max(IDLE_WAIT) };
+            let limit = if rows == 0 { idle_wait } else { self.interval.max(IDLE_WAIT) };
             if full || (rows % 64 == 0 || waited > Duration::ZERO) && start.elapsed() >= limit {
                 break;
             }

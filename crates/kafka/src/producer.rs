@@ -56,13 +56,24 @@ pub(crate) struct Outbox {
     stop: Stop,
     stop_seen: Option<Instant>,
     fenced: u32,
+    /// A transaction has begun, and what was written since the last commit.
+    is_open: bool,
+    written: Vec<(SourcePartition, u64)>,
 }
 
 impl Outbox {
     /// Opens the producer; with transactions it also waits until those of a predecessor are over.
     pub(crate) fn open(config: &RunnerConfig, stage: &'static str, stop: &Stop) -> Result<Self, Error> {
-        let mut outbox =
-            Self { producer: None, config: config.clone(), stage, stop: stop.clone(), stop_seen: None, fenced: 0 };
+        let mut outbox = Self {
+            producer: None,
+            config: config.clone(),
+            stage,
+            stop: stop.clone(),
+            stop_seen: None,
+            fenced: 0,
+            is_open: false,
+            written: Vec::new(),
+        };
         outbox.replace()?;
         Ok(outbox)
     }
@@ -119,29 +130,73 @@ impl Outbox {
         Err(Error::Drain { stage: self.stage, doing: doing.to_owned(), limit_ms: limit.as_millis() })
     }
 
-    /// Writes outputs and commits offsets.
+    /// Writes outputs now, so that the broker takes them while more is read; the next commit makes
+    /// them count. `Some`: it failed, go back to the committed offsets.
+    pub(crate) fn write(&mut self, outputs: &Outputs) -> Result<Option<String>, Error> {
+        let done = self.guarded(|outbox, producer| {
+            outbox.begin(producer)?;
+            outbox.produce(producer, &[outputs])
+        })?;
+        Ok(done.err())
+    }
+
+    /// Whether something was written that no commit has made count.
+    pub(crate) fn has_written(&self) -> bool {
+        self.is_open || !self.written.is_empty()
+    }
+
+    /// Takes back what was written since the last commit.
+    pub(crate) fn give_up(&mut self) -> Result<(), Error> {
+        if self.has_written() {
+            self.guarded(|_, _| Err::<(), _>(Failure::Abort(String::new())))?.err();
+        }
+        Ok(())
+    }
+
+    /// Writes outputs and commits offsets, with all that was written before.
     pub(crate) fn commit(
         &mut self,
         consumer: &BaseConsumer<GroupContext>,
         outputs: &[&Outputs],
         commits: &[Commit],
     ) -> Result<Outcome, Error> {
+        let done = self.guarded(|outbox, producer| match outbox.config.delivery {
+            Delivery::ExactlyOnce => outbox.transact(producer, consumer, outputs, commits),
+            Delivery::AtLeastOnce => outbox.acknowledge(producer, consumer, outputs, commits),
+        })?;
+        Ok(match done {
+            Ok(()) => {
+                self.fenced = 0;
+                self.is_open = false;
+                Outcome::Committed(std::mem::take(&mut self.written))
+            }
+            Err(reason) => Outcome::Rewind(reason),
+        })
+    }
+
+    /// Works with the producer; after a failure the transaction is over, and why is given.
+    fn guarded<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self, &ThreadedProducer<DeliveryContext>) -> Result<T, Failure>,
+    ) -> Result<Result<T, String>, Error> {
         let Some(producer) = self.producer.take() else {
             self.replace()?;
-            return Ok(Outcome::Rewind("the producer had broken down".to_owned()));
+            return Ok(Err("the producer had broken down".to_owned()));
         };
-        let done = match self.config.delivery {
-            Delivery::ExactlyOnce => self.transact(&producer, consumer, outputs, commits),
-            Delivery::AtLeastOnce => self.acknowledge(&producer, consumer, outputs, commits),
-        };
-        let failure = match done {
-            Ok(written) => {
+        match work(self, &producer) {
+            Ok(done) => {
                 self.producer = Some(producer);
-                self.fenced = 0;
-                return Ok(Outcome::Committed(written));
+                Ok(Ok(done))
             }
-            Err(failure) => failure,
-        };
+            Err(failure) => {
+                self.is_open = false;
+                self.written.clear();
+                self.recover(producer, failure).map(Err)
+            }
+        }
+    }
+
+    fn recover(&mut self, producer: ThreadedProducer<DeliveryContext>, failure: Failure) -> Result<String, Error> {
         match failure {
             Failure::End(error) => Err(error),
             Failure::Abort(reason) => {
@@ -155,7 +210,7 @@ impl Outbox {
                     drop(producer);
                     self.replace()?;
                 }
-                Ok(Outcome::Rewind(reason))
+                Ok(reason)
             }
             Failure::Replace { reason, fenced } => {
                 self.fenced = if fenced { self.fenced + 1 } else { 0 };
@@ -164,9 +219,18 @@ impl Outbox {
                 }
                 drop(producer);
                 self.replace()?;
-                Ok(Outcome::Rewind(reason))
+                Ok(reason)
             }
         }
+    }
+
+    fn begin(&mut self, producer: &ThreadedProducer<DeliveryContext>) -> Result<(), Failure> {
+        if !self.is_open && self.config.delivery == Delivery::ExactlyOnce {
+            self.attempt(|| producer.begin_transaction())?;
+            self.is_open = true;
+            faults::step(self.stage, "begun");
+        }
+        Ok(())
     }
 
     fn transact(
@@ -175,14 +239,13 @@ impl Outbox {
         consumer: &BaseConsumer<GroupContext>,
         outputs: &[&Outputs],
         commits: &[Commit],
-    ) -> Result<Vec<(SourcePartition, u64)>, Failure> {
+    ) -> Result<(), Failure> {
         #[cfg(feature = "faults")]
         if faults::has(faults::Bug::CommitFirst) {
             return self.commit_first(producer, consumer, outputs, commits);
         }
-        self.attempt(|| producer.begin_transaction())?;
-        faults::step(self.stage, "begun");
-        let written = self.produce(producer, outputs)?;
+        self.begin(producer)?;
+        self.produce(producer, outputs)?;
         faults::step(self.stage, "produced");
         self.flush(producer)?;
         faults::step(self.stage, "flushed");
@@ -211,7 +274,7 @@ impl Outbox {
         }
         self.attempt(|| producer.commit_transaction(Timeout::Never))?;
         faults::step(self.stage, "committed");
-        Ok(written)
+        Ok(())
     }
 
     /// The bug of that name: who never joined has no generation, and is not looked at.
@@ -231,18 +294,17 @@ impl Outbox {
         consumer: &BaseConsumer<GroupContext>,
         outputs: &[&Outputs],
         commits: &[Commit],
-    ) -> Result<Vec<(SourcePartition, u64)>, Failure> {
+    ) -> Result<(), Failure> {
         let abort = |e: KafkaError| Failure::Abort(e.to_string());
         let offsets = offset_list(commits).map_err(abort)?;
         if !commits.is_empty() {
             consumer.commit(&offsets, CommitMode::Sync).map_err(abort)?;
         }
-        self.attempt(|| producer.begin_transaction())?;
-        let written = self.produce(producer, outputs)?;
+        self.begin(producer)?;
+        self.produce(producer, outputs)?;
         faults::step(self.stage, "produced");
         self.flush(producer)?;
-        self.attempt(|| producer.commit_transaction(Timeout::Never))?;
-        Ok(written)
+        self.attempt(|| producer.commit_transaction(Timeout::Never))
     }
 
     fn acknowledge(
@@ -251,8 +313,8 @@ impl Outbox {
         consumer: &BaseConsumer<GroupContext>,
         outputs: &[&Outputs],
         commits: &[Commit],
-    ) -> Result<Vec<(SourcePartition, u64)>, Failure> {
-        let written = self.produce(producer, outputs)?;
+    ) -> Result<(), Failure> {
+        self.produce(producer, outputs)?;
         self.flush(producer)?;
         if !commits.is_empty() {
             let offsets = offset_list(commits).map_err(|e| Failure::Abort(e.to_string()))?;
@@ -266,21 +328,16 @@ impl Outbox {
                 _ => Failure::Abort(error.to_string()),
             })?;
         }
-        Ok(written)
+        Ok(())
     }
 
     /// Queues all records, those of a partition together and in their order.
-    fn produce(
-        &mut self,
-        producer: &ThreadedProducer<DeliveryContext>,
-        outputs: &[&Outputs],
-    ) -> Result<Vec<(SourcePartition, u64)>, Failure> {
+    fn produce(&mut self, producer: &ThreadedProducer<DeliveryContext>, outputs: &[&Outputs]) -> Result<(), Failure> {
         let mut rows: Vec<(OutputRecord<'_>, &Outputs, usize)> = Vec::new();
         for outputs in outputs {
             rows.extend(outputs.records().enumerate().map(|(index, record)| (record, *outputs, index)));
         }
         rows.sort_by_key(|(record, ..)| (record.topic, record.partition));
-        let mut written: Vec<(SourcePartition, u64)> = Vec::new();
         let mut current = None;
         let mut topic = "";
         let config = self.config.clone();
@@ -288,15 +345,15 @@ impl Outbox {
             if current != Some((record.topic, record.partition)) {
                 current = Some((record.topic, record.partition));
                 topic = config.topic(record.topic).map_err(Failure::End)?;
-                written.push((SourcePartition::new(topic, record.partition), 0));
+                self.written.push((SourcePartition::new(topic, record.partition), 0));
             }
             let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-            if let Some((_, sum)) = written.last_mut() {
+            if let Some((_, sum)) = self.written.last_mut() {
                 *sum += bytes as u64;
             }
             self.send(producer, topic, &record, headers_of(outputs, index))?;
         }
-        Ok(written)
+        Ok(())
     }
 
     fn send(

@@ -91,6 +91,7 @@ impl Runner {
     /// is kept, and said in the next transaction.
     pub(crate) fn rewind(&mut self, reason: &str) -> Result<(), Error> {
         tracing::warn!(stage = self.name(), reason, "transaction given up; going back to the committed offsets");
+        self.outbox.give_up()?;
         self.out.clear();
         self.rewinds = self.rewinds.saturating_add(1);
         self.stepped = true;

@@ -1,10 +1,11 @@
 //! How delivery is kept.
 //!
 //! A runner drives one stage against a real log, on one thread, in turns:
-//! poll what is there; act on a changed assignment; step the stage; then, in **one transaction**,
-//! write its outputs and commit the offsets of what it has read, with the small state of each
-//! partition in the commit's metadata. Only after that commit does anything else happen: effects,
-//! counts, checkpoints. No result crosses a poll, so a revoked partition never has work in flight.
+//! poll what is there; act on a changed assignment; step the stage; write its outputs. Every
+//! interval the outputs and the offsets of what was read are committed in **one transaction**, with
+//! the small state of each partition in the commit's metadata. Only after that commit does anything
+//! else happen: effects, counts, checkpoints. A revocation between two commits takes everything
+//! since the last one back, so a partition that went away never has work in flight.
 //!
 //! When a transaction fails, the stage forgets the partitions and is given them again as after a
 //! crash (`Runner::rewind`). With [`Delivery::AtLeastOnce`](crate::Delivery) the outputs are
@@ -16,12 +17,17 @@ use crate::error::Error;
 use crate::faults;
 use crate::hooks::{Hooks, Stop};
 use crate::producer::{Commit, Outbox, Outcome};
+use crate::rebalance::Change;
 use crate::settings::{OutOfLog, RunnerConfig};
 use domain::{Input, Outputs, RawBatch, Stage};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// Outputs of so many bytes are written before their commit is due: the broker takes them while more
+/// is read. Fewer wait for the commit, so that a slow step with little to say holds no transaction
+/// open.
+const WRITE_EARLY_BYTES: usize = 256 << 10;
 /// The broker's default limit for the metadata of a commit is 4,096 bytes.
 const METADATA_BYTES_MAX: usize = 4_000;
 const TICK: Duration = Duration::from_secs(1);
@@ -39,6 +45,7 @@ pub fn run(stage: Box<dyn Stage>, config: RunnerConfig, hooks: Hooks, stop: Stop
     while !runner.stop.requested() {
         runner.turn()?;
     }
+    runner.commit()?;
     runner.leave()
 }
 
@@ -114,7 +121,7 @@ impl Runner {
         if let Some(delay) = &mut self.delay {
             std::thread::sleep(delay.next());
         }
-        let changes = match self.consumer.collect(self.last_commit) {
+        let changes = match self.consumer.collect(self.last_commit, self.stepped) {
             // Retention passed us while we were reading: go back, and find out what is lost.
             Err(Error::OutOfRange { position, low, .. })
                 if position < low && self.config.out_of_log != OutOfLog::Fail =>
@@ -123,6 +130,11 @@ impl Runner {
             }
             collected => collected?,
         };
+        if self.stepped && changes.iter().any(|change| matches!(change, Change::Revoked(_))) {
+            self.outbox.give_up()?;
+            self.apply(changes)?;
+            return self.rewind("partitions were revoked before the commit was due");
+        }
         self.apply(changes)?;
         faults::step(self.name(), "collected");
         if let Some(control) = &mut self.control {
@@ -134,7 +146,11 @@ impl Runner {
         self.step_batches()?;
         self.step_clock()?;
         faults::step(self.name(), "stepped");
-        self.commit()?;
+        if self.is_due() {
+            self.commit()?
+        } else {
+            self.write_early()?
+        };
         let stage = &self.stage;
         self.consumer.regulate(|source| stage.accepts(source))?;
         self.report_ready();
@@ -217,6 +233,20 @@ impl Runner {
         Ok(())
     }
 
+    /// A record that finds the runner idle is committed at once.
+    fn is_due(&self) -> bool {
+        self.last_commit.elapsed() >= self.config.commit_interval || self.stop.requested()
+    }
+
+    fn write_early(&mut self) -> Result<(), Error> {
+        if self.out.byte_len() < WRITE_EARLY_BYTES {
+            return Ok(());
+        }
+        let failed = self.outbox.write(&self.out)?;
+        self.out.clear_records();
+        failed.map_or(Ok(()), |reason| self.rewind(&reason))
+    }
+
     /// Writes outputs and moves offsets, both or neither; then lets the rest of the daemon know.
     fn commit(&mut self) -> Result<(), Error> {
         // A stage may let go of offsets it held back without being given anything.
@@ -236,7 +266,7 @@ impl Runner {
             return Ok(());
         }
         let commits = self.offsets()?;
-        if commits.is_empty() && self.standing.is_empty() && self.out.is_empty() {
+        if commits.is_empty() && self.standing.is_empty() && self.out.is_empty() && !self.outbox.has_written() {
             // Read, but held back by the stage: whoever waits for readers need not wait for that.
             self.publish_progress();
             self.hand_over();
