@@ -16,6 +16,8 @@ const TRAINING_ROWS: u64 = 6_000;
 /// The group forgets a dead member after this long; a second and a half keeps a proof short.
 const SESSION_MS: u64 = 1_500;
 const SETTLED_AFTER: Duration = Duration::from_secs(4);
+/// Records written by a process that works, and not by the end of another.
+const WORKS: i64 = 200;
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// What happens while the load is written.
@@ -274,8 +276,11 @@ impl Stage<'_> {
             }
             let next = self.world.start(DISTURBED, &Fault { fault: None, bug })?;
             if state(faulty.pid()) == Some('T') {
-                let before = self.outputs(DISTURBED)?;
-                self.until("the next process works", |stage| Ok(stage.outputs(DISTURBED)? > before))?;
+                let topics = [format!("{DISTURBED}.predictions")];
+                let written = |stage: &Self| read::written(&stage.world.brokers, &topics);
+                let before = written(self)?;
+                // More than the markers of transactions that ended.
+                self.until("the next process works", |stage| Ok(written(stage)? > before + WORKS))?;
                 signal(faulty.pid(), "CONT")?;
                 std::thread::sleep(Duration::from_secs(2));
                 self.processes.push(faulty);
