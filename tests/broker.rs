@@ -5,7 +5,9 @@
 use crate::support::broker::{address, connection, create, eventually, fill, read, unique};
 use crate::support::echo::{Echo, Probe};
 use domain::{RawBatch, SourcePartition, TopicRole};
-use kafka::{Connection, Delivery, Error, Hooks, Message, OutOfLog, RunnerConfig, Sender, Stop, TopicSpec, Topics};
+use kafka::{
+    Connection, Delivery, Error, GroupProtocol, Hooks, Message, OutOfLog, RunnerConfig, Sender, Stop, TopicSpec, Topics,
+};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer};
 use records::journal::{Gap, Journal};
@@ -192,7 +194,34 @@ fn a_fenced_producer_is_replaced_and_reading_goes_back() {
 
 #[test]
 fn every_input_has_one_output_while_runners_come_and_go() {
-    let setting = Setting::new("rebalance");
+    come_and_go(Setting::new("rebalance"));
+}
+
+#[test]
+fn every_input_has_one_output_while_the_broker_gives_partitions_out() {
+    let mut setting = Setting::new("kip848");
+    setting.config.group_protocol = GroupProtocol::Consumer;
+    // These are the broker's with this protocol.
+    for name in ["session.timeout.ms", "heartbeat.interval.ms"] {
+        setting.config.connection.properties.remove(name);
+    }
+    come_and_go(setting);
+}
+
+#[test]
+fn a_static_member_has_its_partitions_back_after_a_crash() {
+    let mut setting = Setting::new("static");
+    setting.config.is_static_member = true;
+    let probe = Probe::default();
+    fill(&setting.events, PARTITIONS, 0..1_000);
+    probe.look().panic_at = Some(300);
+    assert!(setting.start(&probe).thread.join().is_err(), "the runner was to panic");
+    let running = setting.start(&probe);
+    setting.check(1_000);
+    running.stop();
+}
+
+fn come_and_go(setting: Setting) {
     let (first, second) = (Probe::default(), Probe::default());
     fill(&setting.events, PARTITIONS, 0..3_000);
     let mut slow = setting.config.clone();

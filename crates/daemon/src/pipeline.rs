@@ -129,6 +129,11 @@ fn runner(config: &Config, layout: &Layout, wired: &Wired, instance: &str) -> Ru
         crate::config::file::Delivery::ExactlyOnce => Delivery::ExactlyOnce,
         crate::config::file::Delivery::AtLeastOnce => Delivery::AtLeastOnce,
     };
+    runner.group_protocol = match config.kafka.group_protocol {
+        crate::config::file::GroupProtocol::Classic => kafka::GroupProtocol::Classic,
+        crate::config::file::GroupProtocol::Consumer => kafka::GroupProtocol::Consumer,
+    };
+    runner.is_static_member = config.kafka.static_membership;
     runner.subscriptions.clone_from(&wired.reads);
     runner.topics = layout.names.clone();
     runner.reads_control = wired.reads_control;

@@ -36,6 +36,6 @@ pub use progress::Progress;
 pub use runner::run;
 pub use secret::Secret;
 pub use sender::{Message, Sender};
-pub use settings::{Connection, Delivery, OutOfLog, RunnerConfig};
+pub use settings::{Connection, Delivery, GroupProtocol, OutOfLog, RunnerConfig};
 pub use tail::{Start, Tail};
 pub use topics::{TopicSpec, Topics};

@@ -55,6 +55,15 @@ pub enum Delivery {
     AtLeastOnce,
 }
 
+/// How the partitions of a group are given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// By its members, cooperatively: every broker can.
+    Classic,
+    /// By the broker (KIP-848): Kafka 4.0 and later.
+    Consumer,
+}
+
 /// What to do where a committed offset is not in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutOfLog {
@@ -76,6 +85,11 @@ pub struct RunnerConfig {
     pub group: String,
     /// Unique per live process and runner, stable over a restart: see [`crate::instance_slot`].
     pub transactional_id: String,
+    /// How the group's partitions are given out.
+    pub group_protocol: GroupProtocol,
+    /// Whether the group knows this runner by its transactional id: after a restart within the
+    /// session it has its partitions back at once, after a stop they wait for the session to end.
+    pub is_static_member: bool,
     /// What readers of the outputs may count on.
     pub delivery: Delivery,
     /// The topics read, with what they are to the stage. A topic has one role.
@@ -115,6 +129,8 @@ impl RunnerConfig {
             connection,
             group: group.to_owned(),
             transactional_id: transactional_id.to_owned(),
+            group_protocol: GroupProtocol::Classic,
+            is_static_member: false,
             delivery: Delivery::ExactlyOnce,
             subscriptions: Vec::new(),
             topics: BTreeMap::new(),
@@ -138,18 +154,14 @@ impl RunnerConfig {
         let queued_kib = (self.memory_limit_bytes / 2 / 1024).clamp(1024, 2_000_000);
         let queued_rows = self.batch_rows_max.saturating_mul(4).clamp(1_000, 1_000_000);
         let fetch_bytes = (self.memory_limit_bytes / 4).clamp(1 << 20, 50 << 20);
-        self.connection.client(&[
+        let mut ours = vec![
             ("group.id", self.group.clone()),
-            ("partition.assignment.strategy", "cooperative-sticky".to_owned()),
             ("enable.auto.commit", "false".to_owned()),
             ("enable.auto.offset.store", "false".to_owned()),
             ("isolation.level", "read_committed".to_owned()),
             ("enable.partition.eof", "true".to_owned()),
             ("auto.offset.reset", "error".to_owned()),
             ("allow.auto.create.topics", "false".to_owned()),
-            // Short enough that a killed process holds its partitions up no longer than its
-            // transaction does.
-            ("session.timeout.ms", "15000".to_owned()),
             ("queued.max.messages.kbytes", queued_kib.to_string()),
             ("queued.min.messages", queued_rows.to_string()),
             ("fetch.queue.backoff.ms", "10".to_owned()),
@@ -160,7 +172,21 @@ impl RunnerConfig {
             ("fetch.message.max.bytes", (fetch_bytes / 4).max(1 << 20).to_string()),
             // A larger message than this is still fetched when it is the first of its partition.
             ("receive.message.max.bytes", (fetch_bytes + (64 << 20)).to_string()),
-        ])
+        ];
+        match self.group_protocol {
+            GroupProtocol::Classic => {
+                ours.push(("partition.assignment.strategy", "cooperative-sticky".to_owned()));
+                // Short enough that a killed process holds its partitions up no longer than its
+                // transaction does.
+                ours.push(("session.timeout.ms", "15000".to_owned()));
+            }
+            // The client refuses the settings above: the broker has its own.
+            GroupProtocol::Consumer => ours.push(("group.protocol", "consumer".to_owned())),
+        }
+        if self.is_static_member {
+            ours.push(("group.instance.id", self.transactional_id.clone()));
+        }
+        self.connection.client(&ours)
     }
 
     /// Settings of the producer: idempotent, or transactional with a short time-out.

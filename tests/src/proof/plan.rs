@@ -116,6 +116,8 @@ fn compare(
     world.configure(CALM)?;
     let mut stage = Stage { plan, world, broker, chance: Chance::new(0), processes: Vec::new(), kills: 0 };
     stage.processes.push(world.start(CALM, &Fault::default())?);
+    let journal = [format!("{CALM}.journal"), format!("{CALM}.windows")];
+    stage.until("the calm pipeline has its topics", |_| Ok(read::ends(&world.brokers, &journal).is_ok()))?;
     // The pipeline has no champion of its own: it is given the other's.
     world.run(CALM, &["models", "promote", &champion(world)?])?;
     stage.settle(CALM, acknowledged)?;

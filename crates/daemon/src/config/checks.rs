@@ -138,8 +138,6 @@ fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
         ("topics.partitions", i64::from(config.topics.partitions), 1, 1000),
         ("topics.replication", i64::from(config.topics.replication), 1, 10),
         ("kafka.batch_rows_max", i64::try_from(config.kafka.batch_rows_max).unwrap_or(i64::MAX), 1, 1_000_000),
-        // A transaction is open for this long; it times out after 15 s.
-        ("kafka.commit_interval (ms)", config.kafka.commit_interval.as_ms(), 1, 5_000),
         ("kafka.memory_mib", i64::try_from(config.kafka.memory_mib).unwrap_or(i64::MAX), 8, 65_536),
         ("train.threads", i64::try_from(config.train.threads).unwrap_or(i64::MAX), 1, 1024),
         ("train.trials", i64::try_from(config.train.trials).unwrap_or(i64::MAX), 0, 10_000),
@@ -148,6 +146,11 @@ fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
         if !(least..=most).contains(&value) {
             faults.push((key.into(), format!("{value} is out of range; expected {least} to {most}")));
         }
+    }
+    // A transaction may be open for so long, and times out after 15 s.
+    if !(1..=5_000).contains(&config.kafka.commit_interval.as_ms()) {
+        let found = config.kafka.commit_interval;
+        faults.push(("kafka.commit_interval".into(), format!("{found} is out of range; expected 1ms to 5s")));
     }
     let shares = [
         ("retrain.cool_down", config.retrain.cool_down, 0.0, 10.0),

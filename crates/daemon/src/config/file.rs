@@ -73,6 +73,12 @@ pub(crate) struct Kafka {
     /// Time between commits under load.
     #[serde(default = "default_commit_interval")]
     pub(crate) commit_interval: Span,
+    /// How the partitions of a group are given out.
+    #[serde(default)]
+    pub(crate) group_protocol: GroupProtocol,
+    /// Whether groups know this process by name.
+    #[serde(default)]
+    pub(crate) static_membership: bool,
     /// Most records of one batch.
     #[serde(default = "default_batch_rows_max")]
     pub(crate) batch_rows_max: usize,
@@ -84,6 +90,17 @@ pub(crate) struct Kafka {
     /// Further librdkafka settings (security and the like), passed on as they are.
     #[serde(default)]
     pub(crate) properties: Properties,
+}
+
+/// How the partitions of a group are given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GroupProtocol {
+    /// By its members.
+    #[default]
+    Classic,
+    /// By the broker.
+    Consumer,
 }
 
 fn default_commit_interval() -> Span {
