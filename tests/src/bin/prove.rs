@@ -21,6 +21,9 @@ struct Arguments {
     /// Freeze, and kill and restart, the broker so often
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "4")]
     outage: Option<u64>,
+    /// Close the predictions topic for so many seconds while events keep coming
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "600")]
+    sink: Option<u64>,
     /// Promote two versions in turns so often
     #[arg(long, value_name = "N")]
     swaps: Option<u64>,
@@ -54,6 +57,7 @@ impl Arguments {
             self.storm.map(Scenario::Storm),
             self.zombie.map(Scenario::Zombies),
             self.outage.map(Scenario::Outage),
+            self.sink.map(Scenario::Sink),
             self.swaps.map(Scenario::Swaps),
             self.steps.then(|| Scenario::Faults(plan::crashes())),
         ];
@@ -66,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     let scenarios = arguments.scenarios();
     ensure!(
         !scenarios.is_empty(),
-        "say what shall happen: --kills N, --storm, --zombie, --outage, --swaps N or --steps"
+        "say what shall happen: --kills N, --storm, --zombie, --outage, --sink, --swaps N or --steps"
     );
     let temporary = tempfile::Builder::new().prefix("vigie-prove-").tempdir().context("no temporary folder")?;
     let folder = arguments.folder.clone().unwrap_or_else(|| temporary.path().to_path_buf());

@@ -1,7 +1,8 @@
 //! The same logs read by a pipeline that nothing disturbs: every final window, prediction and
 //! rejected record must be the same bytes.
 
-use super::check::{Place, Report};
+use super::check::{Place, Report, rfc3339};
+use super::load::{self, Acknowledged};
 use super::read::{self, Record};
 use std::collections::BTreeMap;
 
@@ -42,6 +43,22 @@ pub fn compare(report: &mut Report, disturbed: &Place, calm: &Place) -> anyhow::
     report.differing = Some(differing);
     report.finals = finals;
     Ok(())
+}
+
+/// Whether the window of the last event before the closing ones is final: all before it are then.
+///
+/// # Errors
+/// If the topic cannot be read.
+pub fn last_window_is_final(place: &Place, acknowledged: &Acknowledged) -> anyhow::Result<bool> {
+    let events = acknowledged.iter().map(Vec::len).max().unwrap_or(0) as u64;
+    let start_ms = load::window_start_ms(events.saturating_sub(2));
+    let key = format!("event_time/{}/", rfc3339(start_ms));
+    let mut found = false;
+    read::each(&place.brokers, &format!("{}.windows", place.pipeline), |record| {
+        let is_its = record.key.as_deref().is_some_and(|k| k.starts_with(key.as_bytes()));
+        found |= is_its && is_final(&record);
+    })?;
+    Ok(found)
 }
 
 /// Stage and coordinates' partition of a rejected record.

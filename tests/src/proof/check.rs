@@ -41,6 +41,8 @@ pub struct Report {
     pub differing: Option<u64>,
     /// Final windows, segments and versions apart, that were compared.
     pub finals: u64,
+    /// Resident memory of all processes before an outage of the outputs, and the most during it.
+    pub memory_kib: Option<(u64, u64)>,
     /// The first problems in words.
     pub problems: Vec<String>,
 }
@@ -84,6 +86,9 @@ impl fmt::Display for Report {
             self.foreign,
             self.seed
         )?;
+        if let Some((before, peak)) = self.memory_kib {
+            write!(f, " memory {} MiB, at most {} MiB", before >> 10, peak >> 10)?;
+        }
         match self.differing {
             None => Ok(()),
             Some(0) => write!(f, " statistics equal ({} finals)", self.finals),
@@ -286,7 +291,7 @@ fn json(record: &Record) -> Option<serde_json::Value> {
 }
 
 /// Of the days since 1970 by Howard Hinnant's `civil_from_days`.
-fn rfc3339(ms: i64) -> String {
+pub(crate) fn rfc3339(ms: i64) -> String {
     let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     let z = days + 719_468;
     let era = z.div_euclid(146_097);

@@ -23,6 +23,8 @@ pub const LABEL_PARTITIONS: usize = 3;
 pub const START_MS: i64 = 1_767_225_600_000;
 /// Stream time between two events of a partition.
 const STEP_MS: i64 = 100;
+/// Length of a window, as the configuration has it.
+const WINDOW_MS: i64 = 60_000;
 /// Stream time between an event and its label, at most; below the label horizon.
 const DELAY_MAX_MS: u64 = 6 * 60_000;
 /// Beyond every horizon: what is stamped so late closes all windows.
@@ -385,4 +387,11 @@ pub fn training_rows(rows: u64) -> (String, String) {
 #[must_use]
 pub fn bad_labels(events_per_partition: u64) -> u64 {
     (0..events_per_partition).filter(|sequence| sequence % BAD_LABEL_EVERY == 5).count() as u64
+}
+
+/// Start of the window in which an event of this sequence is stamped.
+#[must_use]
+pub fn window_start_ms(sequence: u64) -> i64 {
+    let stamp_ms = START_MS + sequence as i64 * STEP_MS;
+    stamp_ms - stamp_ms.rem_euclid(WINDOW_MS)
 }

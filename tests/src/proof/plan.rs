@@ -31,6 +31,8 @@ pub enum Scenario {
     Zombies(u64),
     /// The broker is frozen, and killed and started again, so often each.
     Outage(u64),
+    /// The predictions topic takes nothing for so many seconds, while events keep coming.
+    Sink(u64),
     /// Two versions are promoted in turns, so often.
     Swaps(u64),
     /// Each fault in one process, which is then started again without it.
@@ -79,8 +81,15 @@ pub fn prove(plan: &Plan) -> anyhow::Result<Report> {
     world.create_topics()?;
     world.configure(DISTURBED)?;
     world.train(DISTURBED, TRAINING_ROWS)?;
-    let mut stage =
-        Stage { plan, world: &world, broker: &broker, chance: Chance::new(plan.seed), processes: Vec::new(), kills: 0 };
+    let mut stage = Stage {
+        plan,
+        world: &world,
+        broker: &broker,
+        chance: Chance::new(plan.seed),
+        processes: Vec::new(),
+        kills: 0,
+        memory_kib: None,
+    };
     stage.start_all(&Fault::default())?;
     let load = Load::start(Target {
         brokers: world.brokers.clone(),
@@ -92,12 +101,13 @@ pub fn prove(plan: &Plan) -> anyhow::Result<Report> {
     stage.disturb(&load)?;
     let acknowledged = load.end()?;
     stage.settle(DISTURBED, &acknowledged)?;
-    let (kills, processes) = (stage.kills, stage.processes);
+    let (kills, memory_kib, processes) = (stage.kills, stage.memory_kib, stage.processes);
     for process in processes {
         process.terminate()?;
     }
     let mut report = check::check(&world.place(DISTURBED), &acknowledged, plan.seed)?;
     report.kills = kills;
+    report.memory_kib = memory_kib;
     report.assignments = world.assignments(DISTURBED);
     if plan.compares {
         compare(plan, &world, &broker, &acknowledged, &mut report)?;
@@ -114,7 +124,8 @@ fn compare(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     world.configure(CALM)?;
-    let mut stage = Stage { plan, world, broker, chance: Chance::new(0), processes: Vec::new(), kills: 0 };
+    let mut stage =
+        Stage { plan, world, broker, chance: Chance::new(0), processes: Vec::new(), kills: 0, memory_kib: None };
     stage.processes.push(world.start(CALM, &Fault::default())?);
     let journal = [format!("{CALM}.journal"), format!("{CALM}.windows")];
     stage.until("the calm pipeline has its topics", |_| Ok(read::ends(&world.brokers, &journal).is_ok()))?;
@@ -141,6 +152,8 @@ struct Stage<'a> {
     chance: Chance,
     processes: Vec<Process>,
     kills: u64,
+    /// Before an outage of the outputs, and the most during it.
+    memory_kib: Option<(u64, u64)>,
 }
 
 impl Stage<'_> {
@@ -167,6 +180,7 @@ impl Stage<'_> {
             Scenario::Storm(seconds) => self.storm(seconds),
             Scenario::Zombies(times) => self.freeze(times),
             Scenario::Outage(times) => self.outage(times),
+            Scenario::Sink(seconds) => self.close_sink(seconds),
             Scenario::Swaps(times) => self.swap(times),
             Scenario::Faults(faults) => self.faults(&faults, None),
             Scenario::Bug(bug, faults) => self.faults(&faults, Some(bug)),
@@ -235,6 +249,26 @@ impl Stage<'_> {
             self.broker.crash(away)?;
         }
         Ok(())
+    }
+
+    fn close_sink(&mut self, seconds: u64) -> anyhow::Result<()> {
+        self.pause(5_000, 6_000);
+        let before = self.resident_kib();
+        let topic = format!("{DISTURBED}.predictions");
+        self.world.need_replicas(&topic, 2)?;
+        let (began, mut peak) = (Instant::now(), 0);
+        while began.elapsed() < Duration::from_secs(seconds) {
+            std::thread::sleep(Duration::from_secs(1));
+            peak = peak.max(self.resident_kib());
+        }
+        self.world.need_replicas(&topic, 1)?;
+        self.memory_kib = Some((before, peak));
+        Ok(())
+    }
+
+    /// Resident memory of all processes.
+    fn resident_kib(&self) -> u64 {
+        self.processes.iter().map(Process::resident_kib).sum()
     }
 
     /// Promotes by commands on the journal, as `vigie models promote` does; each is awaited on the
@@ -316,8 +350,8 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Waits until every event has an output and no window moves any more, or, if something is
-    /// lost, until nothing at all has moved for long.
+    /// Waits until every event has an output, the last window is final and nothing moves any more, or,
+    /// if something is lost, until nothing at all has moved for long.
     fn settle(&mut self, pipeline: &str, acknowledged: &Acknowledged) -> anyhow::Result<()> {
         let wanted: usize = acknowledged.iter().flatten().filter(|offset| **offset >= 0).count();
         let topics = ["predictions", "rejected", "windows"].map(|role| format!("{pipeline}.{role}"));
@@ -328,8 +362,10 @@ impl Stage<'_> {
                 (last, since) = (ends, Instant::now());
             }
             // Markers of transactions count too, so this may be early: quiet decides.
-            let quiet =
-                if self.outputs(pipeline)? >= i64::try_from(wanted)? { SETTLED_AFTER } else { 8 * SETTLED_AFTER };
+            let is_whole = self.outputs(pipeline)? >= i64::try_from(wanted)?
+                && since.elapsed() >= SETTLED_AFTER
+                && calm::last_window_is_final(&self.world.place(pipeline), acknowledged)?;
+            let quiet = if is_whole { SETTLED_AFTER } else { 15 * SETTLED_AFTER };
             if since.elapsed() >= quiet {
                 return Ok(());
             }

@@ -4,7 +4,7 @@ use super::check::Place;
 use super::load::{self, EVENT_PARTITIONS, LABEL_PARTITIONS};
 use anyhow::{Context, bail, ensure};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -153,6 +153,26 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         for created in runtime.block_on(admin.create_topics(&topics, &AdminOptions::new()))? {
             created.map_err(|(topic, code)| anyhow::anyhow!("topic {topic} was not created: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Lets a topic take records only from more replicas than there are (2), or from one again (1):
+    /// an outage of the outputs alone, while inputs keep coming.
+    ///
+    /// # Errors
+    /// If the broker refuses.
+    pub fn need_replicas(&self, topic: &str, replicas: u32) -> anyhow::Result<()> {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create()?;
+        let replicas = replicas.to_string();
+        // This replaces all settings: the events are older than any retention by time.
+        let wanted = AlterConfig::new(ResourceSpecifier::Topic(topic))
+            .set("min.insync.replicas", &replicas)
+            .set("retention.ms", "-1");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        for altered in runtime.block_on(admin.alter_configs(&[wanted], &AdminOptions::new()))? {
+            altered.map_err(|(_, code)| anyhow::anyhow!("topic {topic} was not altered: {code}"))?;
         }
         Ok(())
     }
