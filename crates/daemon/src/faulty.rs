@@ -1,5 +1,5 @@
 //! The `vigie` binary with deliberate faults on request: see the module `faults` of the `kafka` crate.
 
 fn main() -> std::process::ExitCode {
-    daemon::main()
+    vigie::main()
 }

@@ -1,8 +1,8 @@
 //! What the `vigie` binary does: flags, configuration, wiring of stages, effects, launchers, shutdown.
 //!
 //! It holds no statistics and makes no decisions; those are in the stages it wires.
-//! Read in this order: [`cli`], [`config`], [`pipeline`] (all stages on one screen), [`effects`],
-//! [`launch`], [`demo`].
+//! Read in this order: `cli`, `config`, `pipeline` (all stages on one screen), `effects`,
+//! `launch`, `demo`.
 
 mod cli;
 mod commands;

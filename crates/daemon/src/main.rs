@@ -1,5 +1,5 @@
 //! The `vigie` binary.
 
 fn main() -> std::process::ExitCode {
-    daemon::main()
+    vigie::main()
 }
