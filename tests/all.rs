@@ -13,3 +13,4 @@ mod simulation;
 mod support;
 mod telemetry;
 mod tidy;
+mod topics;

@@ -109,7 +109,7 @@ impl Running {
 fn topics_are_created_checked_and_missed_by_name() {
     let topics = Topics::connect(&connection(), Duration::from_secs(30)).unwrap();
     let config = BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
-    let spec = TopicSpec { name: unique("made"), partitions: 2, replication: 1, config };
+    let spec = TopicSpec { name: unique("made"), partitions: 2, replication: 1, config, needs: Vec::new() };
     assert_eq!(topics.partitions(&spec.name).unwrap(), None);
     assert!(matches!(topics.require(&spec.name), Err(Error::UnknownTopic(name)) if name == spec.name));
     topics.ensure(&spec).unwrap();
@@ -156,6 +156,7 @@ fn every_input_has_one_output_when_the_runner_crashes() {
     setting.check(2_000);
     running.stop();
     assert!(probe.look().rows > 2_000, "crashed batches are stepped again");
+    assert!(probe.look().prepared > 0, "batches are prepared while a commit is under way");
 }
 
 #[test]
@@ -451,10 +452,24 @@ fn an_unknown_topic_is_named() {
 }
 
 #[test]
+fn a_topic_that_is_deleted_while_it_is_read_is_named() {
+    let setting = Setting::new("deleted");
+    fill(&setting.events, PARTITIONS, 0..300);
+    let running = setting.start(&Probe::default());
+    setting.check(300);
+    let client = ClientConfig::new().set("bootstrap.servers", address()).clone();
+    let admin: rdkafka::admin::AdminClient<rdkafka::client::DefaultClientContext> = client.create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(admin.delete_topics(&[&setting.events], &rdkafka::admin::AdminOptions::new())).unwrap();
+    let error = running.thread.join().unwrap().unwrap_err();
+    assert!(matches!(&error, Error::UnknownTopic(name) if *name == setting.events), "{error}");
+}
+
+#[test]
 fn a_record_the_broker_refuses_is_reported_and_not_retried_for_ever() {
     let topic = unique("small");
     let config = BTreeMap::from([("max.message.bytes".to_owned(), "1000".to_owned())]);
-    let spec = TopicSpec { name: topic.clone(), partitions: 1, replication: 1, config };
+    let spec = TopicSpec { name: topic.clone(), partitions: 1, replication: 1, config, needs: Vec::new() };
     Topics::connect(&connection(), Duration::from_secs(30)).unwrap().ensure(&spec).unwrap();
     let sender = Sender::new(&Connection::to(address()), 8 << 20).unwrap();
     let mut state = 1_u32;

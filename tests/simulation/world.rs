@@ -347,6 +347,8 @@ impl<'a> World<'a> {
     }
 }
 
+const REJECTED: records::rejected::Topic = records::rejected::Topic { partitions: 2, record_bytes_max: 1 << 20 };
+
 fn score_config(script: &Script) -> score::Config {
     score::Config {
         format: event_format(),
@@ -358,7 +360,8 @@ fn score_config(script: &Script) -> score::Config {
         horizon_ms: script.judge.horizon_ms,
         tracking_partitions: 3,
         predictions_partitions: 2,
-        rejected_partitions: 2,
+        prediction_bytes_max: 1 << 20,
+        rejected: REJECTED,
         segments: vec![score::Segment { name: "from".to_owned(), column: "origin".to_owned() }],
     }
 }
@@ -370,7 +373,7 @@ fn intake_config(script: &Script) -> track::IntakeConfig {
         lateness_ms: LATENESS_MS,
         max_skew_ms: MAX_SKEW_MS,
         tracking_partitions: 3,
-        rejected_partitions: 2,
+        rejected: REJECTED,
         align: None,
     }
 }

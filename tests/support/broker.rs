@@ -62,7 +62,8 @@ pub(crate) fn unique(what: &str) -> String {
 
 /// Creates a topic.
 pub(crate) fn create(topic: &str, partitions: i32) {
-    let spec = TopicSpec { name: topic.to_owned(), partitions, replication: 1, config: BTreeMap::new() };
+    let spec =
+        TopicSpec { name: topic.to_owned(), partitions, replication: 1, config: BTreeMap::new(), needs: Vec::new() };
     Topics::connect(&connection(), Duration::from_secs(30)).unwrap().ensure(&spec).unwrap();
 }
 

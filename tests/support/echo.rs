@@ -1,6 +1,8 @@
 //! A stage that numbers the records of each partition, and a probe that shows what was done to it.
 
-use domain::{Input, OutputRecord, Outputs, SourcePartition, Stage, StageError, TopicRole};
+use domain::{
+    Input, OutputRecord, Outputs, Prepared, Preparer, RawBatch, SourcePartition, Stage, StageError, TopicRole,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +13,8 @@ pub(crate) struct Seen {
     pub(crate) inputs: Vec<String>,
     /// Records of batches stepped.
     pub(crate) rows: usize,
+    /// Batches that were prepared while a commit was under way.
+    pub(crate) prepared: usize,
     /// Next number of each partition.
     pub(crate) numbers: BTreeMap<SourcePartition, u64>,
     /// Panic once so many records were stepped.
@@ -53,6 +57,19 @@ impl Echo {
         };
         self.probe.look().numbers.insert(source.clone(), number);
     }
+}
+
+/// Says which batch it saw.
+struct Offsets;
+
+impl Preparer for Offsets {
+    fn prepare(&mut self, batch: &RawBatch) -> Option<Prepared> {
+        Some(Box::new(offsets(batch)))
+    }
+}
+
+fn offsets(batch: &RawBatch) -> (SourcePartition, Vec<i64>) {
+    (batch.source.clone(), batch.iter().map(|row| row.offset).collect())
 }
 
 impl Stage for Echo {
@@ -111,6 +128,17 @@ impl Stage for Echo {
             _ => (),
         }
         Ok(())
+    }
+
+    fn preparer(&self) -> Option<Box<dyn Preparer>> {
+        Some(Box::new(Offsets))
+    }
+
+    fn step_prepared(&mut self, batch: &RawBatch, prepared: Prepared, out: &mut Outputs) -> Result<(), StageError> {
+        let seen = prepared.downcast::<(SourcePartition, Vec<i64>)>().unwrap();
+        assert_eq!(*seen, offsets(batch), "prepared is what is stepped");
+        self.probe.look().prepared += 1;
+        self.step(Input::Batch(batch), out)
     }
 
     fn commit_metadata(&self, source: &SourcePartition) -> String {

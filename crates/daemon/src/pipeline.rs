@@ -4,6 +4,7 @@
 //! on topics. What a stage wants done in the world comes back as effects ([`crate::effects`]).
 
 use crate::config::Config;
+use crate::config::file::StageSettings;
 use crate::effects::{Effects, Wants};
 use crate::telemetry::Telemetry;
 use crate::topics::{self, Layout};
@@ -110,18 +111,28 @@ pub(crate) fn start(config: &Arc<Config>, layout: &Layout, options: Options) -> 
         _slot: Arc::clone(&slot),
     };
     for (place, name) in options.stages.iter().enumerate() {
-        let wired = wire(name, config, layout, &effects)?;
-        let mut runner = runner(config, layout, &wired, &slot.name);
-        runner.idle_after = Some(options.idle_after);
-        runner.out_of_log = options.out_of_log;
-        runner.delay_ms = options.delays.map(|seed| (seed.wrapping_add(place as u64), 50));
-        let hooks = effects.hooks(&wired.wants, wired.stage.name(), &options);
-        running.spawn(name, wired.stage, runner, hooks)?;
+        let settings = settings_of(config, name);
+        for number in 0..settings.runners {
+            let wired = wire(name, config, layout, &effects)?;
+            // The first one's name is what it was before there could be several.
+            let instance = if number == 0 { slot.name.clone() } else { format!("{}.{number}", slot.name) };
+            let mut runner = runner(config, layout, &wired, &instance, &settings);
+            runner.idle_after = Some(options.idle_after);
+            runner.out_of_log = options.out_of_log;
+            runner.delay_ms = options.delays.map(|seed| (seed.wrapping_add((place + 8 * number) as u64), 50));
+            let hooks = effects.hooks(&wired.wants, wired.stage.name(), &options);
+            running.spawn(name, wired.stage, runner, hooks)?;
+        }
     }
     Ok(running)
 }
 
-fn runner(config: &Config, layout: &Layout, wired: &Wired, instance: &str) -> RunnerConfig {
+fn settings_of(config: &Config, stage: &str) -> StageSettings {
+    let each = config.kafka.stages.each();
+    each.into_iter().find(|(name, _)| *name == stage).map_or_else(StageSettings::default, |(_, found)| found.clone())
+}
+
+fn runner(config: &Config, layout: &Layout, wired: &Wired, instance: &str, settings: &StageSettings) -> RunnerConfig {
     let name = wired.stage.name();
     let group = config.derived(name);
     let mut runner = RunnerConfig::new(topics::connection(config), &group, &format!("{group}.{instance}"));
@@ -138,9 +149,12 @@ fn runner(config: &Config, layout: &Layout, wired: &Wired, instance: &str) -> Ru
     runner.topics = layout.names.clone();
     runner.reads_control = wired.reads_control;
     runner.ticks = wired.ticks;
-    runner.batch_rows_max = config.kafka.batch_rows_max;
-    runner.commit_interval = config.kafka.commit_interval.to_std();
-    runner.memory_limit_bytes = config.kafka.memory_mib << 20;
+    runner.batch_rows_max = settings.batch_rows_max.unwrap_or(config.kafka.batch_rows_max);
+    runner.batch_bytes_max = settings.batch_mib_max.unwrap_or(config.kafka.batch_mib_max) << 20;
+    runner.write_bytes_max = layout.prediction_bytes_max.min(layout.rejected_bytes_max);
+    runner.commit_interval = settings.commit_interval.unwrap_or(config.kafka.commit_interval).to_std();
+    let memory = settings.memory_mib.unwrap_or(config.kafka.memory_mib) << 20;
+    runner.memory_limit_bytes = memory / settings.runners.max(1);
     runner.drain_timeout = DRAIN;
     runner
 }

@@ -40,7 +40,8 @@ pub(crate) fn score(config: &Config, layout: &Layout) -> anyhow::Result<Box<dyn 
         horizon_ms: config.labels.horizon.as_ms(),
         tracking_partitions: layout.tracking,
         predictions_partitions: layout.predictions,
-        rejected_partitions: layout.predictions,
+        prediction_bytes_max: layout.prediction_bytes_max,
+        rejected: layout.rejected(),
         segments,
     })?))
 }
@@ -53,7 +54,7 @@ pub(crate) fn intake(config: &Config, layout: &Layout) -> anyhow::Result<Box<dyn
         lateness_ms: config.windows.lateness.as_ms(),
         max_skew_ms: config.windows.max_skew.as_ms(),
         tracking_partitions: layout.tracking,
-        rejected_partitions: layout.predictions,
+        rejected: layout.rejected(),
         align: None,
     })?))
 }

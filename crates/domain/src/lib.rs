@@ -23,5 +23,5 @@ pub use ids::{Fingerprint, SourcePartition, Version, fingerprint};
 pub use line_up::{Harm, HarmReference, LineUp, Member};
 pub use output::{Count, Effect, OutputRecord, Outputs, TopicRole};
 pub use schema::{EventSchema, Field, FieldType, Task};
-pub use stage::{Input, Stage, StageError};
+pub use stage::{Input, Prepared, Preparer, Stage, StageError};
 pub use time::{Slices, Watermarks};

@@ -104,6 +104,16 @@ impl StageError {
     }
 }
 
+/// What a [`Preparer`] made of a batch; the stage knows its own type.
+pub type Prepared = Box<dyn Any + Send>;
+
+/// The part of a stage's work that needs none of its state, such as decoding. It is done while a commit
+/// is under way, and dropped if the commit fails.
+pub trait Preparer: Send {
+    /// Works on a batch; `None` leaves it to the stage.
+    fn prepare(&mut self, batch: &RawBatch) -> Option<Prepared>;
+}
+
 /// A part of the daemon: a deterministic function of its input log.
 pub trait Stage: Send {
     /// Short name, as in `--stages` and in consumer groups.
@@ -114,6 +124,20 @@ pub trait Stage: Send {
     /// # Errors
     /// Only what makes going on impossible; see [`StageError`].
     fn step(&mut self, input: Input<'_>, out: &mut Outputs) -> Result<(), StageError>;
+
+    /// The stage's preparer, if batches can be worked on before they are stepped.
+    fn preparer(&self) -> Option<Box<dyn Preparer>> {
+        None
+    }
+
+    /// Takes a batch with what its [`Stage::preparer`] made of it: same outputs as
+    /// [`Input::Batch`] alone.
+    ///
+    /// # Errors
+    /// As [`Stage::step`].
+    fn step_prepared(&mut self, batch: &RawBatch, _prepared: Prepared, out: &mut Outputs) -> Result<(), StageError> {
+        self.step(Input::Batch(batch), out)
+    }
 
     /// Metadata for the next commit of a partition: all of its state that is small.
     /// At most 4,000 bytes, the broker's default limit being 4,096.

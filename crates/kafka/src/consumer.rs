@@ -3,7 +3,7 @@
 use crate::error::{Error, is_refusal};
 use crate::rebalance::{Change, GroupContext};
 use crate::settings::RunnerConfig;
-use domain::{Header, RawBatch, RawRecord, SourcePartition, TopicRole};
+use domain::{Header, Prepared, Preparer, RawBatch, RawRecord, SourcePartition, TopicRole};
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -13,15 +13,17 @@ use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaErrorCode;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a turn waits for a first record before it looks at everything else.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 const WAKE_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long one look lasts while a commit is under way.
+const AHEAD_WAIT: Duration = Duration::from_millis(1);
 
 /// One assigned partition.
-#[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) source: SourcePartition,
     pub(crate) role: TopicRole,
@@ -34,6 +36,8 @@ pub(crate) struct Source {
     /// Records to be replayed, and records to be stepped for the first time.
     pub(crate) replay: RawBatch,
     pub(crate) batch: RawBatch,
+    /// What the stage's preparer made of `batch`.
+    pub(crate) prepared: Option<Prepared>,
     /// Bytes of keys and values in `batch`, and of batches stepped since the last commit.
     pub(crate) batch_bytes: u64,
     pub(crate) stepped_bytes: u64,
@@ -59,6 +63,7 @@ impl Source {
             restore_to: None,
             replay: RawBatch::new(role, source.clone()),
             batch: RawBatch::new(role, source.clone()),
+            prepared: None,
             batch_bytes: 0,
             stepped_bytes: 0,
             at_end: false,
@@ -91,6 +96,7 @@ impl Source {
         let bytes = message.key_len() + message.payload_len();
         if !replayed {
             self.batch_bytes += bytes as u64;
+            self.prepared = None;
         }
         push(if replayed { &mut self.replay } else { &mut self.batch }, message);
         self.at_end = false;
@@ -123,7 +129,7 @@ pub(crate) fn push(batch: &mut RawBatch, message: &BorrowedMessage<'_>) {
 
 /// The group's consumer with the partitions it was given, sorted.
 pub(crate) struct Consumer {
-    pub(crate) client: BaseConsumer<GroupContext>,
+    pub(crate) client: Arc<BaseConsumer<GroupContext>>,
     pub(crate) sources: Vec<Source>,
     roles: BTreeMap<String, TopicRole>,
     /// Place of the source of the last record: records come in runs.
@@ -132,6 +138,10 @@ pub(crate) struct Consumer {
     rows_max: usize,
     bytes_max: usize,
     interval: Duration,
+    /// Records were collected while a commit was under way: they are stepped first.
+    is_ahead: bool,
+    /// What went wrong with reading meanwhile.
+    failed: Option<Error>,
 }
 
 impl Consumer {
@@ -140,7 +150,7 @@ impl Consumer {
         let client = BaseConsumer::from_config_and_context(&config.consumer(), GroupContext::of(&config.connection))
             .map_err(|e| Error::of(&e, &brokers, "opening a consumer"))?;
         Ok(Self {
-            client,
+            client: Arc::new(client),
             sources: Vec::new(),
             roles: config.subscriptions.iter().map(|(role, topic)| (topic.clone(), *role)).collect(),
             last: 0,
@@ -148,6 +158,8 @@ impl Consumer {
             rows_max: config.batch_rows_max.max(1),
             bytes_max: config.batch_bytes_max.max(1),
             interval: config.commit_interval,
+            is_ahead: false,
+            failed: None,
         })
     }
 
@@ -166,6 +178,13 @@ impl Consumer {
     /// is, if something was taken or is owed to a commit (`is_owing`). A change of the assignment
     /// ends it at once, so nothing is polled past a change.
     pub(crate) fn collect(&mut self, last_commit: Instant, is_owing: bool) -> Result<VecDeque<Change>, Error> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let changes = self.take_changes();
+        if std::mem::take(&mut self.is_ahead) || !changes.is_empty() {
+            return Ok(changes);
+        }
         let start = Instant::now();
         let (mut rows, mut bytes) = (0_usize, 0_usize);
         let interval = self.interval;
@@ -176,19 +195,16 @@ impl Consumer {
             let waited = wait;
             match self.client.poll(wait) {
                 Some(Ok(message)) => {
-                    if let Some(place) = find(&self.sources, self.last, message.topic(), message.partition()) {
-                        self.last = place;
-                        if let Some(source) = self.sources.get_mut(place) {
-                            bytes += source.push(&message);
-                            rows += 1;
-                            // There may be more; the client asks the clock less when it need not wait.
-                            wait = Duration::ZERO;
-                        }
+                    if let Some(size) = push_to(&mut self.sources, &mut self.last, &message) {
+                        bytes += size;
+                        rows += 1;
+                        // There may be more; the client asks the clock less when it need not wait.
+                        wait = Duration::ZERO;
                     }
                 }
                 Some(Err(error)) => self.note(&error)?,
                 None => {
-                    let changes = self.client.context().take();
+                    let changes = self.take_changes();
                     if !changes.is_empty() {
                         return Ok(changes);
                     }
@@ -206,11 +222,55 @@ impl Consumer {
                 break;
             }
         }
+        self.note_time();
+        Ok(self.take_changes())
+    }
+
+    /// Changes of the assignment since the last look, oldest first.
+    pub(crate) fn take_changes(&self) -> VecDeque<Change> {
+        self.client.context().take()
+    }
+
+    fn note_time(&mut self) {
         let now = Instant::now();
         for source in self.sources.iter_mut().filter(|s| !s.batch.is_empty() || !s.replay.is_empty()) {
             source.since = now;
         }
-        Ok(self.client.context().take())
+    }
+
+    /// Takes what comes while something else is under way, up to the limits of a batch or a change of
+    /// the assignment, and has it prepared. The stage's state is not touched.
+    pub(crate) fn collect_ahead(&mut self, preparer: &mut dyn Preparer, is_under_way: impl Fn() -> bool) {
+        let (mut rows, mut bytes) = (0_usize, 0_usize);
+        while rows < self.rows_max && bytes < self.bytes_max {
+            if (rows % 64 == 0) && !is_under_way() {
+                break;
+            }
+            match self.client.poll(AHEAD_WAIT) {
+                Some(Ok(message)) => {
+                    if let Some(size) = push_to(&mut self.sources, &mut self.last, &message) {
+                        bytes += size;
+                        rows += 1;
+                    }
+                }
+                Some(Err(error)) => {
+                    if let Err(failed) = self.note(&error) {
+                        self.failed = Some(failed);
+                        break;
+                    }
+                }
+                None if self.client.context().has_changes() || !is_under_way() => break,
+                None => {}
+            }
+        }
+        self.is_ahead = rows > 0;
+        self.note_time();
+        for source in self.sources.iter_mut().filter(|s| !s.batch.is_empty()) {
+            if !is_under_way() {
+                break;
+            }
+            source.prepared = preparer.prepare(&source.batch);
+        }
     }
 
     /// Acts on what the client reports between records.
@@ -375,6 +435,13 @@ impl Consumer {
 /// The client waits whole milliseconds, and asks the clock without pause for what is left of one.
 fn whole_ms(wait: Duration) -> Duration {
     Duration::from_millis(u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX))
+}
+
+/// Puts a record into its partition's batch; `last` is the place of the record before. Given back
+/// are its bytes; `None` if the partition is not ours.
+fn push_to(sources: &mut [Source], last: &mut usize, message: &BorrowedMessage<'_>) -> Option<usize> {
+    *last = find(sources, *last, message.topic(), message.partition())?;
+    sources.get_mut(*last).map(|source| source.push(message))
 }
 
 fn find(sources: &[Source], last: usize, topic: &str, partition: i32) -> Option<usize> {

@@ -32,6 +32,20 @@ pub enum Error {
         /// Partitions it must have.
         expected: i32,
     },
+    /// A topic exists with a setting that the pipeline cannot work with.
+    #[error(
+        "topic {topic:?} has {setting}={found}, expected {expected}; alter the topic, or remove it to have it made"
+    )]
+    TopicSetting {
+        /// The topic.
+        topic: String,
+        /// The setting.
+        setting: &'static str,
+        /// What it is.
+        found: String,
+        /// What it must be like.
+        expected: String,
+    },
     /// A topic could not be created.
     #[error(
         "topic {topic:?} does not exist and may not be created ({reason}); create it with {partitions} partitions and {config}"
@@ -142,6 +156,7 @@ impl Error {
             Self::Settings(_)
             | Self::UnknownTopic(_)
             | Self::PartitionCount { .. }
+            | Self::TopicSetting { .. }
             | Self::CannotCreate { .. }
             | Self::Refused { .. }
             | Self::OutOfRange { .. }

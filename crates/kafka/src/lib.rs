@@ -38,4 +38,4 @@ pub use secret::Secret;
 pub use sender::{Message, Sender};
 pub use settings::{Connection, Delivery, GroupProtocol, OutOfLog, RunnerConfig};
 pub use tail::{Start, Tail};
-pub use topics::{TopicSpec, Topics};
+pub use topics::{Need, NeedValue, TopicSpec, Topics};

@@ -13,13 +13,14 @@ use crate::settings::{Delivery, RunnerConfig};
 use domain::{OutputRecord, Outputs, SourcePartition};
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::util::Timeout;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const STEP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,6 +42,25 @@ pub(crate) enum Outcome {
     Rewind(String),
 }
 
+/// What we are in the group when a commit begins.
+///
+/// It is asked before the records of the next batch are polled for: whoever was thrown out, then or
+/// since, has lost the assignment or has a stale generation, which the broker refuses. So a zombie's
+/// commit never passes.
+pub(crate) struct Membership<'a> {
+    group: Option<ConsumerGroupMetadata>,
+    is_lost: bool,
+    client: &'a BaseConsumer<GroupContext>,
+}
+
+impl<'a> Membership<'a> {
+    /// Asks, on the polling thread: first the generation, then whether the assignment is lost.
+    pub(crate) fn of(client: &'a BaseConsumer<GroupContext>) -> Self {
+        let group = client.group_metadata();
+        Self { group, is_lost: client.assignment_lost(), client }
+    }
+}
+
 /// Why a step of a transaction failed.
 enum Failure {
     Abort(String),
@@ -51,7 +71,7 @@ enum Failure {
 /// The producer of a runner.
 pub(crate) struct Outbox {
     producer: Option<ThreadedProducer<DeliveryContext>>,
-    config: RunnerConfig,
+    config: Arc<RunnerConfig>,
     stage: &'static str,
     stop: Stop,
     stop_seen: Option<Instant>,
@@ -66,7 +86,7 @@ impl Outbox {
     pub(crate) fn open(config: &RunnerConfig, stage: &'static str, stop: &Stop) -> Result<Self, Error> {
         let mut outbox = Self {
             producer: None,
-            config: config.clone(),
+            config: Arc::new(config.clone()),
             stage,
             stop: stop.clone(),
             stop_seen: None,
@@ -156,13 +176,13 @@ impl Outbox {
     /// Writes outputs and commits offsets, with all that was written before.
     pub(crate) fn commit(
         &mut self,
-        consumer: &BaseConsumer<GroupContext>,
+        member: &Membership<'_>,
         outputs: &[&Outputs],
         commits: &[Commit],
     ) -> Result<Outcome, Error> {
         let done = self.guarded(|outbox, producer| match outbox.config.delivery {
-            Delivery::ExactlyOnce => outbox.transact(producer, consumer, outputs, commits),
-            Delivery::AtLeastOnce => outbox.acknowledge(producer, consumer, outputs, commits),
+            Delivery::ExactlyOnce => outbox.transact(producer, member, outputs, commits),
+            Delivery::AtLeastOnce => outbox.acknowledge(producer, member, outputs, commits),
         })?;
         Ok(match done {
             Ok(()) => {
@@ -236,14 +256,12 @@ impl Outbox {
     fn transact(
         &mut self,
         producer: &ThreadedProducer<DeliveryContext>,
-        consumer: &BaseConsumer<GroupContext>,
+        member: &Membership<'_>,
         outputs: &[&Outputs],
         commits: &[Commit],
     ) -> Result<(), Failure> {
         #[cfg(feature = "faults")]
-        if faults::has(faults::Bug::CommitFirst) {
-            return self.commit_first(producer, consumer, outputs, commits);
-        }
+        let commits = if faults::has(faults::Bug::CommitFirst) { commit_now(member.client, commits)? } else { commits };
         self.begin(producer)?;
         self.produce(producer, outputs)?;
         faults::step(self.stage, "produced");
@@ -254,22 +272,22 @@ impl Outbox {
         }
         if !commits.is_empty() {
             let offsets = offset_list(commits).map_err(|e| Failure::Abort(e.to_string()))?;
-            // Taken fresh on the polling thread and before the look at `assignment_lost`: a member
-            // that was thrown out has lost its assignment by then, and a stale generation is
-            // refused by the broker. So a zombie's commit never passes.
-            let group = consumer.group_metadata();
             #[cfg(feature = "faults")]
-            let group = if faults::has(faults::Bug::NoGeneration) { self.no_generation()? } else { group };
-            let Some(group) = group else {
+            let stranger;
+            #[cfg(feature = "faults")]
+            let member = if faults::has(faults::Bug::NoGeneration) {
+                stranger = Membership { group: self.no_generation()?, is_lost: false, client: member.client };
+                &stranger
+            } else {
+                member
+            };
+            let Some(group) = &member.group else {
                 return Err(Failure::Abort("not a member of the group".to_owned()));
             };
-            let is_lost = consumer.assignment_lost();
-            #[cfg(feature = "faults")]
-            let is_lost = is_lost && !faults::has(faults::Bug::NoGeneration);
-            if is_lost {
+            if member.is_lost {
                 return Err(Failure::Abort("the assignment is lost".to_owned()));
             }
-            self.attempt(|| producer.send_offsets_to_transaction(&offsets, &group, STEP_TIMEOUT))?;
+            self.attempt(|| producer.send_offsets_to_transaction(&offsets, group, STEP_TIMEOUT))?;
             faults::step(self.stage, "offsets_sent");
         }
         self.attempt(|| producer.commit_transaction(Timeout::Never))?;
@@ -279,38 +297,17 @@ impl Outbox {
 
     /// The bug of that name: who never joined has no generation, and is not looked at.
     #[cfg(feature = "faults")]
-    fn no_generation(&self) -> Result<Option<rdkafka::consumer::ConsumerGroupMetadata>, Failure> {
+    fn no_generation(&self) -> Result<Option<ConsumerGroupMetadata>, Failure> {
         let stranger =
             BaseConsumer::from_config_and_context(&self.config.consumer(), GroupContext::of(&self.config.connection));
         let stranger = stranger.map_err(|e| Failure::Abort(e.to_string()))?;
         Ok(stranger.group_metadata())
     }
 
-    /// The bug of that name.
-    #[cfg(feature = "faults")]
-    fn commit_first(
-        &mut self,
-        producer: &ThreadedProducer<DeliveryContext>,
-        consumer: &BaseConsumer<GroupContext>,
-        outputs: &[&Outputs],
-        commits: &[Commit],
-    ) -> Result<(), Failure> {
-        let abort = |e: KafkaError| Failure::Abort(e.to_string());
-        let offsets = offset_list(commits).map_err(abort)?;
-        if !commits.is_empty() {
-            consumer.commit(&offsets, CommitMode::Sync).map_err(abort)?;
-        }
-        self.begin(producer)?;
-        self.produce(producer, outputs)?;
-        faults::step(self.stage, "produced");
-        self.flush(producer)?;
-        self.attempt(|| producer.commit_transaction(Timeout::Never))
-    }
-
     fn acknowledge(
         &mut self,
         producer: &ThreadedProducer<DeliveryContext>,
-        consumer: &BaseConsumer<GroupContext>,
+        member: &Membership<'_>,
         outputs: &[&Outputs],
         commits: &[Commit],
     ) -> Result<(), Failure> {
@@ -318,10 +315,10 @@ impl Outbox {
         self.flush(producer)?;
         if !commits.is_empty() {
             let offsets = offset_list(commits).map_err(|e| Failure::Abort(e.to_string()))?;
-            if consumer.assignment_lost() {
+            if member.is_lost {
                 return Err(Failure::Abort("the assignment is lost".to_owned()));
             }
-            consumer.commit(&offsets, CommitMode::Sync).map_err(|error| match code_of(&error) {
+            member.client.commit(&offsets, CommitMode::Sync).map_err(|error| match code_of(&error) {
                 Some(code) if is_refusal(code) => {
                     Failure::End(Error::of(&error, &self.config.connection.brokers, "committing offsets"))
                 }
@@ -340,7 +337,7 @@ impl Outbox {
         rows.sort_by_key(|(record, ..)| (record.topic, record.partition));
         let mut current = None;
         let mut topic = "";
-        let config = self.config.clone();
+        let config = Arc::clone(&self.config);
         for (record, outputs, index) in rows {
             if current != Some((record.topic, record.partition)) {
                 current = Some((record.topic, record.partition));
@@ -454,6 +451,16 @@ pub(crate) fn flush_step(producer: &ThreadedProducer<DeliveryContext>) -> KafkaR
         }
         Err(error) => Err(error),
     }
+}
+
+/// The bug *commit first*: what is committed now is no part of the transaction.
+#[cfg(feature = "faults")]
+fn commit_now<'c>(consumer: &BaseConsumer<GroupContext>, commits: &[Commit]) -> Result<&'c [Commit], Failure> {
+    let abort = |e: KafkaError| Failure::Abort(e.to_string());
+    if !commits.is_empty() {
+        consumer.commit(&offset_list(commits).map_err(abort)?, CommitMode::Sync).map_err(abort)?;
+    }
+    Ok(&[])
 }
 
 fn is_fenced(code: RDKafkaErrorCode) -> bool {

@@ -74,6 +74,11 @@ impl GroupContext {
         std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether there are changes to be taken.
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.changes.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     fn push(&self, change: Change) {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
     }

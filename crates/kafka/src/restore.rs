@@ -93,6 +93,9 @@ impl Runner {
         tracing::warn!(stage = self.name(), reason, "transaction given up; going back to the committed offsets");
         self.outbox.give_up()?;
         self.out.clear();
+        // Partitions that went away meanwhile have no position to go back to.
+        let changes = self.consumer.take_changes();
+        self.apply(changes)?;
         self.rewinds = self.rewinds.saturating_add(1);
         self.stepped = true;
         let stage = Some(("stage", self.name().to_owned()));

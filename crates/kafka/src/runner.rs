@@ -16,10 +16,10 @@ use crate::control::ControlTail;
 use crate::error::Error;
 use crate::faults;
 use crate::hooks::{Hooks, Stop};
-use crate::producer::{Commit, Outbox, Outcome};
+use crate::producer::{Commit, Membership, Outbox, Outcome};
 use crate::rebalance::Change;
 use crate::settings::{OutOfLog, RunnerConfig};
-use domain::{Input, Outputs, RawBatch, Stage};
+use domain::{Input, Outputs, Preparer, RawBatch, Stage};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -71,6 +71,7 @@ pub(crate) struct Runner {
     pub(crate) rewinds: u32,
     delay: Option<Delay>,
     group: Arc<str>,
+    preparer: Option<Box<dyn Preparer>>,
 }
 
 impl Runner {
@@ -93,6 +94,7 @@ impl Runner {
             rewinds: 0,
             delay: config.delay_ms.map(|(seed, max_ms)| Delay { state: seed, max_ms }),
             group: Arc::from(config.group.as_str()),
+            preparer: stage.preparer(),
             stage,
             config,
             hooks,
@@ -197,7 +199,11 @@ impl Runner {
     fn step_batches(&mut self) -> Result<(), Error> {
         for source in &mut self.consumer.sources {
             if !source.batch.is_empty() && source.replay.is_empty() && self.stage.accepts(&source.source) {
-                step(self.stage.as_mut(), Input::Batch(&source.batch), &mut self.out)?;
+                let done = match source.prepared.take() {
+                    Some(prepared) => self.stage.step_prepared(&source.batch, prepared, &mut self.out),
+                    None => self.stage.step(Input::Batch(&source.batch), &mut self.out),
+                };
+                done.map_err(|error| Error::Stage { stage: self.stage.name(), error })?;
                 source.batch_done();
                 self.stepped = true;
             }
@@ -272,7 +278,7 @@ impl Runner {
             self.hand_over();
             return Ok(());
         }
-        match self.outbox.commit(&self.consumer.client, &[&self.standing, &self.out], &commits)? {
+        match self.commit_all(&commits)? {
             #[cfg(feature = "faults")]
             Outcome::Rewind(_) if faults::has(faults::Bug::NoRewind) => {
                 self.out.clear();
@@ -288,6 +294,23 @@ impl Runner {
                 Ok(())
             }
         }
+    }
+
+    /// Commits on a thread of its own where the stage can prepare its next batch meanwhile.
+    fn commit_all(&mut self, commits: &[Commit]) -> Result<Outcome, Error> {
+        let client = Arc::clone(&self.consumer.client);
+        let member = Membership::of(&client);
+        let (outbox, outputs) = (&mut self.outbox, [&self.standing, &self.out]);
+        let Some(preparer) = self.preparer.as_deref_mut().filter(|_| !self.stop.requested()) else {
+            return outbox.commit(&member, &outputs, commits);
+        };
+        let consumer = &mut self.consumer;
+        std::thread::scope(|scope| {
+            let committing = scope.spawn(|| outbox.commit(&member, &outputs, commits));
+            consumer.collect_ahead(preparer, || !committing.is_finished());
+            let gone = |_| Error::Broken { doing: "committing".to_owned(), reason: "the thread panicked".to_owned() };
+            committing.join().map_err(gone)?
+        })
     }
 
     /// Offset and metadata of every partition where either has changed.

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Bytes of a batch of records: the client's default, below the broker's default limit.
+const WRITE_BYTES: usize = 1_000_000;
+
 /// How to reach the brokers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Connection {
@@ -106,6 +109,8 @@ pub struct RunnerConfig {
     pub batch_rows_max: usize,
     /// A batch ends at this many bytes over all partitions.
     pub batch_bytes_max: usize,
+    /// Bytes that every topic written to takes at once: no larger batch of records is sent.
+    pub write_bytes_max: usize,
     /// What to do where a committed offset is not in the log.
     pub out_of_log: OutOfLog,
     /// Under load commits are this far apart; a record that finds the runner idle does not wait.
@@ -139,6 +144,7 @@ impl RunnerConfig {
             idle_after: None,
             batch_rows_max: 10_000,
             batch_bytes_max: 8 << 20,
+            write_bytes_max: WRITE_BYTES,
             out_of_log: OutOfLog::GoOn,
             commit_interval: Duration::from_millis(100),
             checkpoint_every: 100,
@@ -164,6 +170,9 @@ impl RunnerConfig {
             ("allow.auto.create.topics", "false".to_owned()),
             ("queued.max.messages.kbytes", queued_kib.to_string()),
             ("queued.min.messages", queued_rows.to_string()),
+            // Partitions added to a topic are found by then; the client's five minutes are long for
+            // whoever waits for their events.
+            ("topic.metadata.refresh.interval.ms", "30000".to_owned()),
             ("fetch.queue.backoff.ms", "10".to_owned()),
             // An empty fetch is answered after this long; the embedded broker does not answer earlier when
             // something comes, so it is the latency of every hop there.
@@ -193,6 +202,7 @@ impl RunnerConfig {
     pub(crate) fn producer(&self) -> ClientConfig {
         let queue_kib = (self.memory_limit_bytes / 4 / 1024).clamp(1024, 2_000_000);
         let mut ours = producer_settings(queue_kib);
+        ours.push(("batch.size", self.write_bytes_max.clamp(1, WRITE_BYTES).to_string()));
         if self.delivery == Delivery::ExactlyOnce {
             ours.push(("transactional.id", self.transactional_id.clone()));
             // Readers of the outputs wait so long for a replica that died in a transaction.

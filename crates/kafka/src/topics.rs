@@ -5,7 +5,7 @@ use crate::error::{Error, code_of, is_refusal};
 use crate::rebalance::GroupContext;
 use crate::settings::Connection;
 use domain::SourcePartition;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -36,6 +36,49 @@ pub struct TopicSpec {
     pub replication: i32,
     /// Settings, when it is created: `cleanup.policy` and so on.
     pub config: BTreeMap<String, String>,
+    /// What a topic that exists already must not fall short of.
+    pub needs: Vec<Need>,
+}
+
+/// A setting a topic cannot do without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// Its name.
+    pub setting: &'static str,
+    /// What it must be like.
+    pub value: NeedValue,
+}
+
+/// What a setting must be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NeedValue {
+    /// A number not below this; -1, Kafka's *unlimited*, is more than any.
+    AtLeast(i64),
+    /// A list with this in it.
+    Contains(&'static str),
+    /// A list without this.
+    Lacks(&'static str),
+}
+
+impl Need {
+    fn is_met(&self, found: &str) -> bool {
+        let mut items = found.split(',').map(str::trim);
+        match self.value {
+            NeedValue::AtLeast(least) => found.parse::<i64>().is_ok_and(|value| value == -1 || value >= least),
+            NeedValue::Contains(item) => items.any(|i| i == item),
+            NeedValue::Lacks(item) => items.all(|i| i != item),
+        }
+    }
+}
+
+impl fmt::Display for NeedValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "at least {least}"),
+            Self::Contains(item) => f.write_str(item),
+            Self::Lacks(item) => write!(f, "without {item}"),
+        }
+    }
 }
 
 /// Looks topics up and creates them.
@@ -107,13 +150,37 @@ impl Topics {
         self.partitions(topic)?.ok_or_else(|| Error::UnknownTopic(topic.to_owned()))
     }
 
-    /// Creates a topic, or checks that it has the partitions it must have.
+    /// The settings of a topic. `None` if the broker does not tell us: another user's access rules.
     ///
     /// # Errors
-    /// [`Error::PartitionCount`], [`Error::CannotCreate`], [`Error::Unreachable`].
+    /// [`Error::Unreachable`] if the broker does not answer.
+    pub fn settings(&self, topic: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        hand_token(self.admin.inner())?;
+        let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+        let asked = block_on(self.admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options));
+        let doing = format!("reading the settings of topic {topic:?}");
+        match asked.map_err(|e| Error::of(&e, &self.brokers, &doing))?.into_iter().next() {
+            Some(Ok(found)) => {
+                Ok(Some(found.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()))
+            }
+            Some(Err(code)) if !is_refusal(code) => {
+                Err(Error::Unreachable { brokers: self.brokers.clone(), doing, reason: code.to_string() })
+            }
+            _ => {
+                tracing::warn!("the broker does not tell the settings of topic {topic:?}: they are not checked");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Creates a topic, or checks that it has the partitions and settings it must have.
+    ///
+    /// # Errors
+    /// [`Error::PartitionCount`], [`Error::TopicSetting`], [`Error::CannotCreate`], [`Error::Unreachable`].
     pub fn ensure(&self, spec: &TopicSpec) -> Result<(), Error> {
         if let Some(found) = self.partitions(&spec.name)? {
-            return check_count(spec, found);
+            check_count(spec, found)?;
+            return self.check_needs(spec);
         }
         let mut topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(spec.replication));
         for (key, value) in &spec.config {
@@ -130,6 +197,24 @@ impl Topics {
             }
         }
         self.await_topic(spec)
+    }
+
+    fn check_needs(&self, spec: &TopicSpec) -> Result<(), Error> {
+        if spec.needs.is_empty() {
+            return Ok(());
+        }
+        let Some(settings) = self.settings(&spec.name)? else { return Ok(()) };
+        // What a broker does not know, it does not enforce.
+        let unmet = spec.needs.iter().find_map(|need| {
+            let found = settings.get(need.setting)?;
+            (!need.is_met(found)).then(|| Error::TopicSetting {
+                topic: spec.name.clone(),
+                setting: need.setting,
+                found: found.clone(),
+                expected: need.value.to_string(),
+            })
+        });
+        unmet.map_or(Ok(()), Err)
     }
 
     /// A created topic shows in the metadata only after a while.

@@ -17,10 +17,22 @@ const TOPIC: &str = "vigie.topic";
 const PARTITION: &str = "vigie.partition";
 const OFFSET: &str = "vigie.offset";
 const TRUNCATED: &str = "vigie.truncated";
+const KEY_TRUNCATED: &str = "vigie.key_truncated";
+const HEADERS_DROPPED: &str = "vigie.headers_dropped";
 
-/// Bytes of a value beyond which a rejected record is cut, so that its headers still fit a topic
-/// that takes records 64 KiB larger than the source.
-pub const TRUNCATE_ABOVE_BYTES: usize = 8 * 1024 * 1024;
+/// What Kafka's record format adds: 61 bytes of a batch's head, and lengths as variable integers.
+const FRAME_BYTES: usize = 256;
+/// Lengths of a header's name and value.
+const HEADER_FRAME_BYTES: usize = 10;
+
+/// The rejected topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topic {
+    /// Its partitions.
+    pub partitions: i32,
+    /// Bytes of the largest record it takes (`max.message.bytes`).
+    pub record_bytes_max: usize,
+}
 
 /// Why a record was refused.
 #[derive(Debug, Clone, Copy)]
@@ -33,17 +45,21 @@ pub struct Refusal<'a> {
     pub stage: &'a str,
 }
 
-/// Appends the record at `index` of `batch` to the rejected topic, which has `partitions`
-/// partitions: key, value and headers as they came, and the reason and coordinates in headers.
-/// The Kafka timestamp is the record's own.
-pub fn push(out: &mut Outputs, batch: &RawBatch, index: usize, refusal: Refusal<'_>, partitions: i32) {
+type Headers<'a> = Vec<(&'a str, &'a [u8])>;
+
+fn bytes_of(headers: &[(&str, &[u8])]) -> usize {
+    headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_FRAME_BYTES).sum()
+}
+
+/// Appends the record at `index` of `batch` to the rejected topic: key, value and headers as they
+/// came, and the reason and coordinates in headers. The Kafka timestamp is the record's own.
+///
+/// What is larger than the topic takes is cut: first the value, then the headers it came with, last
+/// the key; further headers say so, with the original sizes.
+pub fn push(out: &mut Outputs, batch: &RawBatch, index: usize, refusal: Refusal<'_>, topic: Topic) {
     let Some(record) = batch.get(index) else { return };
     let (partition, offset) = (batch.source.partition.to_string(), record.offset.to_string());
-    let size = record.value.map_or(0, <[u8]>::len).to_string();
-    let truncated = record.value.is_some_and(|v| v.len() > TRUNCATE_ABOVE_BYTES);
-    let value = record.value.map(|v| v.get(..TRUNCATE_ABOVE_BYTES).unwrap_or(v));
-    let mut headers: Vec<(&str, &[u8])> = batch.headers(index).map(|h| (h.name, h.value.unwrap_or_default())).collect();
-    headers.extend_from_slice(&[
+    let mut added: Headers<'_> = vec![
         (RECORD_HEADER, kind::REJECTED.as_bytes()),
         (REASON, refusal.reason.as_bytes()),
         (DETAIL, refusal.detail.as_bytes()),
@@ -51,16 +67,38 @@ pub fn push(out: &mut Outputs, batch: &RawBatch, index: usize, refusal: Refusal<
         (TOPIC, batch.source.topic.as_bytes()),
         (PARTITION, partition.as_bytes()),
         (OFFSET, offset.as_bytes()),
-    ]);
-    if truncated {
-        headers.push((TRUNCATED, size.as_bytes()));
+    ];
+    let mut headers: Headers<'_> = batch.headers(index).map(|h| (h.name, h.value.unwrap_or_default())).collect();
+    let cut_headers = 3 * (KEY_TRUNCATED.len() + 20 + HEADER_FRAME_BYTES);
+    let fixed = FRAME_BYTES + bytes_of(&added) + cut_headers;
+    let (mut key, mut value) = (record.key, record.value);
+    let (key_size, value_size) = (key.map_or(0, <[u8]>::len), value.map_or(0, <[u8]>::len));
+    let dropped = headers.len().to_string();
+    let (key_was, value_was) = (key_size.to_string(), value_size.to_string());
+    let mut room = topic.record_bytes_max.saturating_sub(fixed);
+    if key_size + value_size + bytes_of(&headers) > room {
+        if key_size > room {
+            key = key.and_then(|k| k.get(..room));
+            added.push((KEY_TRUNCATED, key_was.as_bytes()));
+        }
+        room -= key.map_or(0, <[u8]>::len);
+        if bytes_of(&headers) > room {
+            headers.clear();
+            added.push((HEADERS_DROPPED, dropped.as_bytes()));
+        }
+        room -= bytes_of(&headers);
+        if value_size > room {
+            value = value.and_then(|v| v.get(..room));
+            added.push((TRUNCATED, value_was.as_bytes()));
+        }
     }
+    headers.append(&mut added);
     out.push(
         OutputRecord {
             topic: TopicRole::Rejected,
-            partition: batch.source.partition.rem_euclid(partitions.max(1)),
+            partition: batch.source.partition.rem_euclid(topic.partitions.max(1)),
             timestamp_ms: Some(record.timestamp_ms),
-            key: record.key,
+            key,
             value,
         },
         &headers,
@@ -146,10 +184,10 @@ impl<'a> Rejected<'a> {
         self.text(OFFSET)?.parse().ok()
     }
 
-    /// Whether only the beginning of the value was kept.
+    /// Whether something of it was cut: value, key or headers.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
-        self.added.iter().any(|h| h.name == TRUNCATED)
+        self.added.iter().any(|h| [TRUNCATED, KEY_TRUNCATED, HEADERS_DROPPED].contains(&h.name))
     }
 
     /// Bytes of the value as it came; `None` for a tombstone.
@@ -167,17 +205,30 @@ impl<'a> Rejected<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{REPLAYED, Refusal, Rejected, TRUNCATE_ABOVE_BYTES, push};
+    use super::{FRAME_BYTES, REPLAYED, Refusal, Rejected, Topic, bytes_of, push};
     use domain::{Header, Outputs, RawBatch, RawRecord, SourcePartition, TopicRole};
 
+    const LARGE: usize = 1_048_588;
+
     /// Refuses one record and reads what was written about it.
-    fn check(value: Option<&[u8]>, headers: &[(&str, &[u8])], see: impl FnOnce(&Rejected<'_>)) {
+    fn check(
+        limit: usize,
+        key: &[u8],
+        value: Option<&[u8]>,
+        headers: &[(&str, &[u8])],
+        see: impl FnOnce(&Rejected<'_>),
+    ) {
         let mut events = RawBatch::new(TopicRole::Events, SourcePartition::new("flights", 5));
-        let record = RawRecord { offset: 17, timestamp_ms: 1_359_763_200_000, key: Some(b"k"), value };
+        let record = RawRecord { offset: 17, timestamp_ms: 1_359_763_200_000, key: Some(key), value };
         events.push(record, headers.iter().map(|(name, value)| Header { name, value: Some(value) }));
         let mut out = Outputs::default();
-        push(&mut out, &events, 0, Refusal { reason: "field.type", detail: "why", stage: "score" }, 4);
+        let refusal = Refusal { reason: "field.type", detail: "why", stage: "score" };
+        push(&mut out, &events, 0, refusal, Topic { partitions: 4, record_bytes_max: limit });
         let written = out.records().next().unwrap();
+        let all: Vec<_> = out.headers(0).collect();
+        let size =
+            FRAME_BYTES + bytes_of(&all) + written.key.map_or(0, <[u8]>::len) + written.value.map_or(0, <[u8]>::len);
+        assert!(size <= limit, "{size} bytes, {limit} are taken");
         let mut rejected = RawBatch::new(TopicRole::Rejected, SourcePartition::new("p.rejected", written.partition));
         let timestamp_ms = written.timestamp_ms.unwrap();
         let record = RawRecord { offset: 3, timestamp_ms, key: written.key, value: written.value };
@@ -187,7 +238,9 @@ mod tests {
 
     #[test]
     fn what_was_refused_is_read_back_as_it_came() {
-        check(Some(b"\xff\0"), &[("trace", b"1"), ("vigie.record", b"prediction/1"), ("vigie.reason", b"odd")], |r| {
+        let headers: [(&str, &[u8]); 3] =
+            [("trace", b"1"), ("vigie.record", b"prediction/1"), ("vigie.reason", b"odd")];
+        check(LARGE, b"k", Some(b"\xff\0"), &headers, |r| {
             assert_eq!((r.partition, r.offset, r.timestamp_ms), (1, 3, 1_359_763_200_000));
             assert_eq!((r.key, r.value, r.size_bytes()), (Some(&b"k"[..]), Some(&b"\xff\0"[..]), Some(2)));
             assert_eq!((r.reason(), r.detail(), r.stage()), (Some("field.type"), Some("why"), Some("score")));
@@ -197,20 +250,28 @@ mod tests {
             assert_eq!(names, ["trace", "vigie.record", "vigie.reason"]);
             assert!(!r.is_truncated() && r.replayed().is_none());
         });
-    }
-
-    #[test]
-    fn tombstones_truncated_and_replayed_records_are_told_apart() {
-        check(None, &[(REPLAYED, b"p.rejected/0/1")], |r| {
+        check(LARGE, b"k", None, &[(REPLAYED, b"p.rejected/0/1")], |r| {
             assert_eq!((r.value, r.size_bytes()), (None, None));
             assert_eq!(r.replayed(), Some(&b"p.rejected/0/1"[..]));
         });
-        let large = vec![b'x'; TRUNCATE_ABOVE_BYTES + 5];
-        check(Some(&large), &[], |r| {
+        check(LARGE, b"k", Some(b"{}"), &[("vigie.truncated", b"9")], |r| assert!(!r.is_truncated()));
+    }
+
+    #[test]
+    fn what_the_topic_does_not_take_is_cut_value_first() {
+        let (large, odd) = (vec![b'x'; 5_000], vec![b'h'; 5_000]);
+        check(5_000, b"k", Some(&large), &[("trace", b"1")], |r| {
             assert!(r.is_truncated());
-            assert_eq!(r.value.map(<[u8]>::len), Some(TRUNCATE_ABOVE_BYTES));
-            assert_eq!(r.size_bytes(), Some(TRUNCATE_ABOVE_BYTES + 5));
+            assert!((3_000..5_000).contains(&r.value.unwrap().len()));
+            assert_eq!((r.size_bytes(), r.key, r.original.len()), (Some(5_000), Some(&b"k"[..]), 1));
         });
-        check(Some(b"{}"), &[("vigie.truncated", b"9")], |r| assert!(!r.is_truncated()));
+        check(5_000, b"k", Some(&large), &[("odd", &odd)], |r| {
+            assert_eq!((r.is_truncated(), r.original.len(), r.key), (true, 0, Some(&b"k"[..])));
+            assert!(r.value.unwrap().len() > 3_000);
+        });
+        check(5_000, &large, Some(b"{}"), &[], |r| {
+            assert_eq!((r.is_truncated(), r.size_bytes()), (true, Some(2)));
+            assert!(r.key.unwrap().len() > 3_000 && r.value == Some(b""));
+        });
     }
 }

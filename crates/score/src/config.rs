@@ -3,6 +3,7 @@
 use crate::Error;
 use codec::EventFormat;
 use domain::{Slices, Task};
+use records::rejected;
 
 /// A segmentation of events by the values of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +35,10 @@ pub struct Config {
     pub tracking_partitions: i32,
     /// Partitions of `p.predictions`.
     pub predictions_partitions: i32,
-    /// Partitions of `p.rejected`.
-    pub rejected_partitions: i32,
+    /// Bytes of the largest record that `p.predictions` takes.
+    pub prediction_bytes_max: usize,
+    /// The rejected topic.
+    pub rejected: rejected::Topic,
     /// Segmentations.
     pub segments: Vec<Segment>,
 }
@@ -50,7 +53,7 @@ impl Config {
         for (name, count) in [
             ("tracking", self.tracking_partitions),
             ("predictions", self.predictions_partitions),
-            ("rejected", self.rejected_partitions),
+            ("rejected", self.rejected.partitions),
         ] {
             if count < 1 {
                 return fault(format!("the {name} topic has {count} partitions, expected at least one"));

@@ -88,7 +88,8 @@ fn config() -> Config {
         horizon_ms: 1_000,
         tracking_partitions: 1,
         predictions_partitions: 1,
-        rejected_partitions: 1,
+        prediction_bytes_max: 1 << 20,
+        rejected: records::rejected::Topic { partitions: 1, record_bytes_max: 1 << 20 },
         segments: vec![],
     }
 }

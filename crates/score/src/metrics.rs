@@ -23,5 +23,7 @@ pub const CONTROL_UNREADABLE: &str = "vigie.score.control_unreadable";
 
 /// Reason of a rejected record: the model's output is not a finite number.
 pub const NOT_FINITE: &str = "score.not_finite";
+/// Reason of a rejected record: with its key and id the prediction would not fit `p.predictions`.
+pub const TOO_LARGE: &str = "prediction.size";
 /// Reason of a rejected record: preprocessing or model failed on this row alone.
 pub const FAILED: &str = "score.failed";

@@ -1,14 +1,19 @@
 //! What users read: predictions, rejected records, and the swap before its first prediction.
 
-use crate::Error;
 use crate::live::class_of;
 use crate::run::{Batch, ScoredRun};
+use crate::{Config, Error};
 use codec::Refused;
 use domain::{OutputRecord, Outputs, Task, TopicRole};
 use records::control::{Control, Swap};
 use records::prediction::{Outcome, Prediction};
 use records::rejected::Refusal;
 use records::{RECORD_HEADER, kind};
+
+/// A trace context takes 55 bytes (W3C); what is much longer is none, and is not copied.
+const TRACE_BYTES_MAX: usize = 256;
+/// A byte of a text that is escaped takes so many.
+const JSON_BYTES_PER_BYTE: usize = 6;
 
 /// Writes the swap a run begins with, if it begins with one.
 pub(crate) fn swap(batch: &Batch<'_>, scored: &ScoredRun<'_>, out: &mut Outputs) -> Result<(), Error> {
@@ -33,6 +38,20 @@ pub(crate) fn swap(batch: &Batch<'_>, scored: &ScoredRun<'_>, out: &mut Outputs)
     };
     out.push(record, &[(RECORD_HEADER, kind::CONTROL.as_bytes())]);
     Ok(())
+}
+
+/// What is left for key and id of an event in a record that `p.predictions` takes.
+pub(crate) fn room(config: &Config, topic: &str) -> usize {
+    let text = |text: &str| JSON_BYTES_PER_BYTE * text.len();
+    // A number takes up to 25 bytes; names, version, times, headers and Kafka's own frame the rest.
+    let classes: usize = config.classes.iter().map(|class| text(class) + 32).sum();
+    let longest = config.classes.iter().map(|class| text(class)).max().unwrap_or(0);
+    config.prediction_bytes_max.saturating_sub(text(topic) + classes + longest + TRACE_BYTES_MAX + 512)
+}
+
+/// Bytes that key and id of an event take in its prediction, at most.
+pub(crate) fn needs(id: &str, key: Option<&[u8]>) -> usize {
+    JSON_BYTES_PER_BYTE * id.len() + key.map_or(0, <[u8]>::len)
 }
 
 /// Writes one prediction per kept row, in offset order.
@@ -63,8 +82,10 @@ pub(crate) fn predictions(batch: &Batch<'_>, scored: &ScoredRun<'_>, out: &mut O
         let kind_header = (RECORD_HEADER, kind::PREDICTION.as_bytes());
         let write = |bytes: &mut Vec<u8>| records::prediction::write(bytes, &prediction);
         match batch.raw.header(index, "traceparent") {
-            Some(trace) => out.push_with(written, &[kind_header, ("traceparent", trace)], write),
-            None => out.push_with(written, &[kind_header], write),
+            Some(trace) if trace.len() <= TRACE_BYTES_MAX => {
+                out.push_with(written, &[kind_header, ("traceparent", trace)], write)
+            }
+            _ => out.push_with(written, &[kind_header], write),
         }
     }
 }
@@ -88,6 +109,6 @@ fn outcome<'a>(task: Task, classes: &'a [String], values: &'a [f64]) -> Outcome<
 pub(crate) fn rejected(batch: &Batch<'_>, refused: &[Refused], out: &mut Outputs) {
     for one in refused {
         let refusal = Refusal { reason: one.reason, detail: &one.detail, stage: "score" };
-        records::rejected::push(out, batch.raw, one.index as usize, refusal, batch.config.rejected_partitions);
+        records::rejected::push(out, batch.raw, one.index as usize, refusal, batch.config.rejected);
     }
 }

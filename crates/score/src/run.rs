@@ -1,10 +1,10 @@
 //! One batch: cut into runs of rows under one line-up, each scored by every member once.
 
 use crate::live::{Live, Scored};
-use crate::metrics::{FAILED, NOT_FINITE};
+use crate::metrics::{FAILED, NOT_FINITE, TOO_LARGE};
 use crate::partition::State;
 use crate::promotions::Pending;
-use crate::{Config, Error};
+use crate::{Config, Error, publish};
 use arrow::array::{Array, RecordBatch};
 use codec::{Decoded, Refused};
 use domain::{LineUp, RawBatch, Version};
@@ -109,16 +109,24 @@ impl<'a> Batch<'a> {
         let rows = self.decoded.rows.slice(run.rows.start, run.rows.len());
         let members: Vec<(Scored, usize)> = live.iter().map(|m| (m.score(&rows), m.outputs)).collect();
         let (mut kept, mut refused) = (Vec::with_capacity(run.rows.len()), Vec::new());
+        let room = publish::room(self.config, &self.raw.source.topic);
         if let Some((scored, outputs)) = members.first() {
             let mut failed = scored.failed.iter().peekable();
             for (place, values) in scored.values.chunks_exact((*outputs).max(1)).enumerate() {
-                if values.iter().all(|v| v.is_finite()) {
+                let row = run.rows.start + place;
+                let index = self.origin(row).0;
+                let needs = publish::needs(self.id(row), self.raw.get(index).and_then(|r| r.key));
+                let is_finite = values.iter().all(|v| v.is_finite());
+                if is_finite && needs <= room {
                     kept.push(u32::try_from(place).unwrap_or(u32::MAX));
                     continue;
                 }
-                let index = u32::try_from(self.origin(run.rows.start + place).0).unwrap_or(u32::MAX);
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
                 let refusal = match failed.next_if(|(row, _)| *row == place) {
                     Some((_, fault)) => (FAILED, fault.clone()),
+                    None if is_finite => {
+                        (TOO_LARGE, format!("key and id may take {needs} bytes in a prediction, {room} fit the topic"))
+                    }
                     None => (NOT_FINITE, format!("the model's output is {values:?}, expected finite numbers")),
                 };
                 refused.push(Refused { index, reason: refusal.0, detail: refusal.1 });

@@ -7,7 +7,7 @@ use crate::promotions::{Promotions, needed};
 use crate::run::{Batch, Run};
 use crate::{Config, Error, marker, metrics, publish, tracking};
 use codec::{Decoded, EventDecoder, Refused};
-use domain::{Effect, Input, LineUp, Outputs, RawBatch, SourcePartition, StageError, Version};
+use domain::{Effect, Input, LineUp, Outputs, Prepared, Preparer, RawBatch, SourcePartition, StageError, Version};
 use records::control::Control;
 use std::any::Any;
 use std::collections::btree_map::Entry;
@@ -170,8 +170,7 @@ impl Stage {
         marker::write(&self.config, source, &partition.state, out)
     }
 
-    fn batch(&mut self, raw: &RawBatch, out: &mut Outputs) -> Result<(), Error> {
-        let decoded = self.decoder.decode(raw)?;
+    fn batch(&mut self, raw: &RawBatch, decoded: &Decoded, out: &mut Outputs) -> Result<(), Error> {
         let Some(partition) = self.partitions.get_mut(&raw.source) else {
             return Err(Error::Contract(format!("{} was given but is not assigned", raw.source)));
         };
@@ -186,11 +185,11 @@ impl Stage {
         let before = state.watermark_ms;
         let failed = |version: &Version| matches!(self.bundles.get(version), Some(Loading::Failed(_)));
         let pending = self.promotions.pending(state, failed);
-        let mut batch = Batch::new(&self.config, raw, &decoded);
+        let mut batch = Batch::new(&self.config, raw, decoded);
         let runs = batch.cut(state, pending)?;
         let swaps = runs.iter().filter(|r| r.swap.is_some()).count() as u64;
         let written = write_runs(&batch, &self.bundles, runs, out)?;
-        count(&batch, &decoded, &written, state, out);
+        count(&batch, decoded, &written, state, out);
         out.count(metrics::SWAPS, swaps);
         written.cells.write(&batch, out)?;
         if marker::passed(&self.config, before, state.watermark_ms) {
@@ -283,6 +282,16 @@ fn count(batch: &Batch<'_>, decoded: &Decoded, written: &Written, state: &mut St
     }
 }
 
+/// Decodes batches before they are stepped.
+struct Decoding(EventDecoder);
+
+impl Preparer for Decoding {
+    fn prepare(&mut self, batch: &RawBatch) -> Option<Prepared> {
+        // A fault of the decoder shows when the stage decodes for itself.
+        Some(Box::new(self.0.decode(batch).ok()?))
+    }
+}
+
 impl domain::Stage for Stage {
     fn name(&self) -> &'static str {
         "score"
@@ -294,13 +303,28 @@ impl domain::Stage for Stage {
             Input::Revoked(source) => {
                 self.partitions.remove(source);
             }
-            Input::Batch(batch) => self.batch(batch, out)?,
+            Input::Batch(batch) => {
+                let decoded = self.decoder.decode(batch).map_err(Error::from)?;
+                self.batch(batch, &decoded, out)?;
+            }
             Input::Idle(source) => self.idle(source, out)?,
             Input::Control(batch) => self.control(batch, out)?,
             Input::Loaded { version, part } => self.loaded(version, part, out)?,
             Input::Tick { .. } => {}
         }
         Ok(())
+    }
+
+    fn preparer(&self) -> Option<Box<dyn Preparer>> {
+        let decoder = EventDecoder::new(self.config.format.clone()).ok()?;
+        Some(Box::new(Decoding(decoder)))
+    }
+
+    fn step_prepared(&mut self, batch: &RawBatch, prepared: Prepared, out: &mut Outputs) -> Result<(), StageError> {
+        match prepared.downcast::<Decoded>() {
+            Ok(decoded) => Ok(self.batch(batch, &decoded, out)?),
+            Err(_) => self.step(Input::Batch(batch), out),
+        }
     }
 
     fn commit_metadata(&self, source: &SourcePartition) -> String {

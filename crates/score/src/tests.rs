@@ -65,7 +65,8 @@ fn config(task: Task) -> Config {
         horizon_ms: 2_000,
         tracking_partitions: 3,
         predictions_partitions: 2,
-        rejected_partitions: 4,
+        prediction_bytes_max: 1 << 20,
+        rejected: records::rejected::Topic { partitions: 4, record_bytes_max: 1 << 20 },
         segments: vec![Segment { name: "by_origin".to_owned(), column: "origin".to_owned() }],
     }
 }

@@ -54,8 +54,8 @@ pub struct IntakeConfig {
     pub max_skew_ms: i64,
     /// Partitions of `p.tracking`.
     pub tracking_partitions: i32,
-    /// Partitions of `p.rejected`.
-    pub rejected_partitions: i32,
+    /// The rejected topic.
+    pub rejected: rejected::Topic,
     /// Pauses labels that are too far ahead.
     pub align: Option<Align>,
 }
@@ -107,7 +107,7 @@ impl Intake {
         let decoded = decoder.decode(batch).map_err(|e| Error::Decoder(e.to_string()))?;
         for refused in &decoded.refused {
             let refusal = Refusal { reason: refused.reason, detail: &refused.detail, stage: "intake" };
-            rejected::push(out, batch, refused.index as usize, refusal, config.rejected_partitions);
+            rejected::push(out, batch, refused.index as usize, refusal, config.rejected);
             out.count_by("vigie.records.rejected", ("vigie.reason", refused.reason), 1);
         }
         let before = *partition;

@@ -102,7 +102,7 @@ pub(crate) fn target(config: &Config) -> anyhow::Result<Target> {
 pub(crate) fn user_topic(name: &str, partitions: i32) -> TopicSpec {
     let settings = [("retention.ms", "-1"), ("message.timestamp.before.max.ms", "9223372036854775807")];
     let config: BTreeMap<String, String> = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    TopicSpec { name: name.to_owned(), partitions, replication: 1, config }
+    TopicSpec { name: name.to_owned(), partitions, replication: 1, config, needs: Vec::new() }
 }
 
 /// Reads both files and merges them by time.

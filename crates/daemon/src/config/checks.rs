@@ -1,5 +1,6 @@
 //! What types cannot say: bounds, and keys that must agree with one another.
 
+use super::duration::Span;
 use super::fault::nearest;
 use super::file::{Config, OneOrMore};
 use super::load::PROPERTIES;
@@ -19,6 +20,7 @@ pub(crate) fn check(config: &Config) -> Faults {
     columns_exist(config, &mut faults);
     spans_agree(config, &mut faults);
     numbers_are_in_range(config, &mut faults);
+    stages_are_in_range(config, &mut faults);
     faults.extend(config.kafka.properties.literal_secrets());
     token_fits_the_mechanism(config, &mut faults);
     registry_is_supported(config, &mut faults);
@@ -54,6 +56,35 @@ fn classes_fit_the_task(config: &Config, faults: &mut Faults) {
             format!("has {} classes; multiclass classification needs at least 3", pipeline.classes.len()),
         )),
         _ => {}
+    }
+}
+
+/// A transaction may be open for so long, and times out after 15 s.
+fn commit_interval_is_in_range(key: &str, found: Span, faults: &mut Faults) {
+    if !(1..=5_000).contains(&found.as_ms()) {
+        faults.push((key.into(), format!("{found} is out of range; expected 1ms to 5s")));
+    }
+}
+
+fn stages_are_in_range(config: &Config, faults: &mut Faults) {
+    for (stage, settings) in config.kafka.stages.each() {
+        let key = |name: &str| format!("kafka.stages.{stage}.{name}");
+        // The journal has one partition.
+        let most = if stage == "judge" { 1 } else { 64 };
+        let sizes = [
+            ("runners", Some(settings.runners), 1, most),
+            ("batch_rows_max", settings.batch_rows_max, 1, 1_000_000),
+            ("batch_mib_max", settings.batch_mib_max, 1, 1_024),
+            ("memory_mib", settings.memory_mib, 8, 65_536),
+        ];
+        for (name, value, least, most) in sizes {
+            if let Some(value) = value.filter(|v| !(least..=most).contains(v)) {
+                faults.push((key(name), format!("{value} is out of range; expected {least} to {most}")));
+            }
+        }
+        if let Some(interval) = settings.commit_interval {
+            commit_interval_is_in_range(&key("commit_interval"), interval, faults);
+        }
     }
 }
 
@@ -126,7 +157,7 @@ fn spans_agree(config: &Config, faults: &mut Faults) {
     for (key, text) in [("topics.retention", &config.topics.retention), ("train.time_limit", &config.train.time_limit)]
     {
         if text != "unlimited"
-            && let Err(fault) = super::duration::Span::parse(text)
+            && let Err(fault) = Span::parse(text)
         {
             faults.push((key.into(), format!("{fault}, or `unlimited`")));
         }
@@ -138,6 +169,7 @@ fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
         ("topics.partitions", i64::from(config.topics.partitions), 1, 1000),
         ("topics.replication", i64::from(config.topics.replication), 1, 10),
         ("kafka.batch_rows_max", i64::try_from(config.kafka.batch_rows_max).unwrap_or(i64::MAX), 1, 1_000_000),
+        ("kafka.batch_mib_max", i64::try_from(config.kafka.batch_mib_max).unwrap_or(i64::MAX), 1, 1_024),
         ("kafka.memory_mib", i64::try_from(config.kafka.memory_mib).unwrap_or(i64::MAX), 8, 65_536),
         ("train.threads", i64::try_from(config.train.threads).unwrap_or(i64::MAX), 1, 1024),
         ("train.trials", i64::try_from(config.train.trials).unwrap_or(i64::MAX), 0, 10_000),
@@ -147,11 +179,7 @@ fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
             faults.push((key.into(), format!("{value} is out of range; expected {least} to {most}")));
         }
     }
-    // A transaction may be open for so long, and times out after 15 s.
-    if !(1..=5_000).contains(&config.kafka.commit_interval.as_ms()) {
-        let found = config.kafka.commit_interval;
-        faults.push(("kafka.commit_interval".into(), format!("{found} is out of range; expected 1ms to 5s")));
-    }
+    commit_interval_is_in_range("kafka.commit_interval", config.kafka.commit_interval, faults);
     let shares = [
         ("retrain.cool_down", config.retrain.cool_down, 0.0, 10.0),
         ("alerts.drift_tolerance", config.alerts.drift_tolerance, 0.0, 10.0),

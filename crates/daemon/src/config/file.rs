@@ -82,14 +82,62 @@ pub(crate) struct Kafka {
     /// Most records of one batch.
     #[serde(default = "default_batch_rows_max")]
     pub(crate) batch_rows_max: usize,
-    /// Memory for queues of one stage, in mebibytes.
+    /// Most bytes of one batch, in mebibytes.
+    #[serde(default = "default_batch_mib_max")]
+    pub(crate) batch_mib_max: usize,
+    /// Memory for the queues of one stage, shared by its runners, in mebibytes.
     #[serde(default = "default_memory_mib")]
     pub(crate) memory_mib: usize,
+    /// What is different for one stage.
+    #[serde(default)]
+    pub(crate) stages: Stages,
     /// The token for OAUTHBEARER, in a file that is read anew before the token expires.
     pub(crate) oauth_token_file: Option<PathBuf>,
     /// Further librdkafka settings (security and the like), passed on as they are.
     #[serde(default)]
     pub(crate) properties: Properties,
+}
+
+/// `[kafka.stages.…]`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Stages {
+    pub(crate) score: StageSettings,
+    pub(crate) intake: StageSettings,
+    pub(crate) join: StageSettings,
+    pub(crate) judge: StageSettings,
+    pub(crate) archive: StageSettings,
+}
+
+impl Stages {
+    /// All, by name.
+    pub(crate) fn each(&self) -> [(&'static str, &StageSettings); 5] {
+        [
+            ("score", &self.score),
+            ("intake", &self.intake),
+            ("join", &self.join),
+            ("judge", &self.judge),
+            ("archive", &self.archive),
+        ]
+    }
+}
+
+/// `[kafka.stages.score]` and so on; what is missing is as for the others.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StageSettings {
+    /// Threads of this process that share the stage's partitions.
+    pub(crate) runners: usize,
+    pub(crate) commit_interval: Option<Span>,
+    pub(crate) batch_rows_max: Option<usize>,
+    pub(crate) batch_mib_max: Option<usize>,
+    pub(crate) memory_mib: Option<usize>,
+}
+
+impl Default for StageSettings {
+    fn default() -> Self {
+        Self { runners: 1, commit_interval: None, batch_rows_max: None, batch_mib_max: None, memory_mib: None }
+    }
 }
 
 /// How the partitions of a group are given out.
@@ -108,6 +156,9 @@ fn default_commit_interval() -> Span {
 }
 fn default_batch_rows_max() -> usize {
     20_000
+}
+fn default_batch_mib_max() -> usize {
+    8
 }
 fn default_memory_mib() -> usize {
     64

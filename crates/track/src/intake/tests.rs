@@ -23,7 +23,7 @@ fn config() -> IntakeConfig {
         lateness_ms: 2,
         max_skew_ms: 100,
         tracking_partitions: PARTITIONS,
-        rejected_partitions: 2,
+        rejected: records::rejected::Topic { partitions: 2, record_bytes_max: 1 << 20 },
         align: None,
     }
 }
