@@ -3,8 +3,10 @@
 //! who runs next, replicas, rebalances, aborted transactions and crashes.
 //!
 //! What is claimed: predictions, final windows, decisions and alerts are the same bytes as in an
-//! undisturbed run. Read in this order: [`script`] (what happens in the world), [`models`] (the
-//! bundles), [`log`], [`runner`] (delivery), [`world`] (the schedule), [`seen`] (what is compared).
+//! undisturbed run; and that a run under the swap table of another has the other's predictions, final
+//! windows and promotions.
+//! Read in this order: [`script`] (what happens in the world), [`models`] (the bundles), [`log`],
+//! [`runner`] (delivery), [`world`] (the schedule), [`seen`] (what is compared).
 
 mod log;
 mod models;
@@ -18,16 +20,24 @@ use judge::{Budget, Retrain};
 use records::control::PromotionCause;
 use script::{BASE_MS, SLICE_MS, Script};
 use seen::Seen;
+use std::sync::Arc;
 use world::{Chaos, World};
 
-/// Runs a script undisturbed, then under every seed, and compares.
+/// Runs a script undisturbed, then under every seed, by its own decisions and under the swaps of the
+/// undisturbed run, and compares.
 fn check(script: &Script, seeds: std::ops::Range<u64>) -> Seen {
     let straight = World::run(script, 0, Chaos::NONE);
     straight.check(script);
+    let swaps = Arc::new(straight.swap_table());
     for seed in seeds {
         let disturbed = World::run(script, seed, Chaos::of(seed));
         disturbed.check(script);
         straight.compare(&disturbed, seed);
+        if seed % 2 == 0 {
+            let imposed = World::run_under(script, seed, Chaos::of(seed), Some(Arc::clone(&swaps)));
+            imposed.check(script);
+            straight.compare_outputs(&imposed, seed);
+        }
     }
     straight
 }
@@ -101,6 +111,7 @@ fn judge_config(task: Task, retrain: Retrain) -> judge::Config {
         false_alarms: Budget { count: 1.0, period_ms: 3 * SLICE_MS },
         drift_tolerance: 0.1,
         retrain,
+        imposed: None,
     }
 }
 

@@ -6,6 +6,7 @@ use super::script::{BASE_MS, LATENESS_MS, MAX_SKEW_MS, Script, classes, event_fo
 use super::seen::Seen;
 use domain::time::Watermark;
 use domain::{Effect, OutputRecord, Slices, SourcePartition, Stage, TopicRole, Version};
+use records::SwapTable;
 use records::control::{Control, Run};
 use records::journal::{Journal, RunReport};
 use records::tracking::Marker;
@@ -51,6 +52,8 @@ const STAGES: [(&str, &[(TopicRole, i32)]); 4] = [
 
 pub(super) struct World<'a> {
     script: &'a Script,
+    /// Swaps of another run, which decides for this one.
+    swaps: Option<Arc<SwapTable>>,
     chaos: Chaos,
     random: u64,
     log: Log,
@@ -66,8 +69,14 @@ pub(super) struct World<'a> {
 impl<'a> World<'a> {
     /// Runs a script to its end.
     pub(super) fn run(script: &'a Script, seed: u64, chaos: Chaos) -> Seen {
+        Self::run_under(script, seed, chaos, None)
+    }
+
+    /// Runs a script to its end, under the swaps of another run of it.
+    pub(super) fn run_under(script: &'a Script, seed: u64, chaos: Chaos, swaps: Option<Arc<SwapTable>>) -> Seen {
         let mut world = World {
             script,
+            swaps,
             chaos,
             random: hash(seed),
             log: Log::with_gaps((seed % 3) as i64),
@@ -112,7 +121,10 @@ impl<'a> World<'a> {
         let config = &self.script.judge;
         let script = self.script;
         let made: Box<dyn Stage> = match STAGES[stage].0 {
-            "score" => Box::new(score::Stage::new(score_config(script)).unwrap()),
+            "score" => {
+                let config = score::Config { swaps: self.swaps.clone(), ..score_config(script) };
+                Box::new(score::Stage::new(config).unwrap())
+            }
             "intake" => Box::new(track::Intake::new(intake_config(script)).unwrap()),
             "join" => Box::new(track::Join::new(track::JoinConfig {
                 rules: track::Rules {
@@ -125,7 +137,10 @@ impl<'a> World<'a> {
                 event_partitions: 2,
                 label_partitions: 2,
             })),
-            _ => Box::new(judge::Judge::new(config.clone())),
+            _ => {
+                let imposed = self.swaps.as_ref().map(|table| table.promotions().cloned().collect());
+                Box::new(judge::Judge::new(judge::Config { imposed, ..config.clone() }))
+            }
         };
         Runner::open(made, STAGES[stage].0 == "score", &self.log)
     }
@@ -223,12 +238,16 @@ impl<'a> World<'a> {
 
     fn part(&mut self, stage: usize, version: &Version) -> Part {
         let bundle = Arc::clone(&self.script.models.bundles[version]);
-        if STAGES[stage].0 == "score" {
+        let is_score = STAGES[stage].0 == "score";
+        if is_score && self.swaps.is_none() {
             return Ok(bundle);
         }
-        // The judge asks again.
+        // The judge asks again, and score what a table imposes.
         if self.chaos.faults > 0 && self.once_in(4) {
             return Err("the store is away".to_owned());
+        }
+        if is_score {
+            return Ok(bundle);
         }
         let (reference, class_rates) = (bundle.reference.as_ref().clone(), bundle.manifest.class_rates.clone());
         Ok(Arc::new(judge::Known { reference, class_rates }))
@@ -359,6 +378,7 @@ fn score_config(script: &Script) -> score::Config {
         tracking_partitions: 3,
         predictions_partitions: 2,
         rejected_partitions: 2,
+        swaps: None,
         segments: vec![score::Segment { name: "from".to_owned(), column: "origin".to_owned() }],
     }
 }

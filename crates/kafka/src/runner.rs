@@ -197,8 +197,10 @@ impl Runner {
     fn step_batches(&mut self) -> Result<(), Error> {
         for source in &mut self.consumer.sources {
             if !source.batch.is_empty() && source.replay.is_empty() && self.stage.accepts(&source.source) {
+                let until = self.stage.accepts_until(&source.source);
+                let rest = until.and_then(|offset| source.batch.split_off(offset));
                 step(self.stage.as_mut(), Input::Batch(&source.batch), &mut self.out)?;
-                source.batch_done();
+                source.batch_done(rest);
                 self.stepped = true;
             }
         }

@@ -90,6 +90,7 @@ fn config() -> Config {
         predictions_partitions: 1,
         rejected_partitions: 1,
         segments: vec![],
+        swaps: None,
     }
 }
 
