@@ -2,7 +2,9 @@
 
 use super::log::{Log, source};
 use super::runner::{Done, Fate, Part, Runner, Turn};
-use super::script::{BASE_MS, LATENESS_MS, MAX_SKEW_MS, Script, classes, event_format, hash, label_format, shape};
+use super::script::{
+    BASE_MS, LATENESS_MS, LEAD_MS, MAX_SKEW_MS, Script, classes, event_format, hash, label_format, shape,
+};
 use super::seen::Seen;
 use domain::time::Watermark;
 use domain::{Effect, OutputRecord, Slices, SourcePartition, Stage, TopicRole, Version};
@@ -273,9 +275,9 @@ impl<'a> World<'a> {
         any
     }
 
-    /// Sends what may be sent: records before J + lead.
+    /// Sends what may be sent: records before J + lead, whatever the judge's own lead is.
     fn send(&mut self) -> bool {
-        let open_until_ms = self.judged_until_ms().unwrap_or(BASE_MS).max(BASE_MS) + self.script.judge.lead_ms;
+        let open_until_ms = self.judged_until_ms().unwrap_or(BASE_MS).max(BASE_MS) + LEAD_MS;
         // After the last event J cannot come further, so labels need not wait for it.
         let events_over = self.sent[0].iter().zip(&self.script.events).all(|(n, log)| *n == log.len());
         let (kind, partition) = (self.draw(2), self.draw(2));

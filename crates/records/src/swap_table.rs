@@ -173,7 +173,7 @@ mod tests {
         let mut text = lines(&records);
         text.extend_from_slice(b"\nnull\n\n{\"type\":\"of a later release\"}\r\n");
         let table = SwapTable::parse(&text).unwrap();
-        assert_eq!(table, SwapTable::of(records.clone()).unwrap());
+        assert_eq!(table, SwapTable::of(records).unwrap());
         assert_eq!(table.promotions().map(|p| p.line_up.promotion).collect::<Vec<_>>(), [1, 2]);
         let (zero, one) = (SourcePartition::new("events", 0), SourcePartition::new("events", 1));
         assert_eq!(table.sources().collect::<Vec<_>>(), [&zero, &one]);
