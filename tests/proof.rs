@@ -28,6 +28,13 @@ fn processes_are_killed() {
 }
 
 #[test]
+fn swaps_imposed_on_an_undisturbed_run_give_the_same_statistics() {
+    let report = run("vigie", Scenario::Swaps(4), true);
+    assert!(report.holds() && report.finals > 0, "{report}\n{:#?}", report.problems);
+    assert!(report.versions == 2 && report.swaps > 8, "every partition swaps more than once: {report}");
+}
+
+#[test]
 fn processes_crash_freeze_and_give_up_in_the_middle_of_a_commit() {
     let list = ["crash:score:flushed:5", "stop:score:flushed:5", "abort:score:flushed:7", "crash:join:committed:5"];
     let report = run("vigie-faulty", Scenario::Faults(faults(&list)), true);

@@ -3,8 +3,10 @@
 //! who runs next, replicas, rebalances, aborted transactions and crashes.
 //!
 //! What is claimed: predictions, final windows, decisions and alerts are the same bytes as in an
-//! undisturbed run. Read in this order: [`script`] (what happens in the world), [`models`] (the
-//! bundles), [`log`], [`runner`] (delivery), [`world`] (the schedule), [`seen`] (what is compared).
+//! undisturbed run; and that a run under the swap table of another has the other's predictions, final
+//! windows and promotions.
+//! Read in this order: [`script`] (what happens in the world), [`models`] (the bundles), [`log`],
+//! [`runner`] (delivery), [`world`] (the schedule), [`seen`] (what is compared).
 
 mod log;
 mod models;
@@ -18,16 +20,23 @@ use judge::{Budget, Retrain};
 use records::control::PromotionCause;
 use script::{BASE_MS, SLICE_MS, Script};
 use seen::Seen;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use world::{Chaos, World};
 
-/// Runs a script undisturbed, then under every seed, and compares.
+/// Runs a script undisturbed, then under every seed, by its own decisions and under the swaps of the
+/// undisturbed run, and compares.
 fn check(script: &Script, seeds: std::ops::Range<u64>) -> Seen {
     let straight = World::run(script, 0, Chaos::NONE);
     straight.check(script);
+    let swaps = Arc::new(straight.swap_table());
     for seed in seeds {
         let disturbed = World::run(script, seed, Chaos::of(seed));
         disturbed.check(script);
         straight.compare(&disturbed, seed);
+        let imposed = World::run_under(script, seed, Chaos::of(seed), Some(Arc::clone(&swaps)));
+        imposed.check(script);
+        straight.compare_outputs(&imposed, seed);
     }
     straight
 }
@@ -86,6 +95,28 @@ fn numbers_go_the_same_way() {
     check_swaps(&seen);
 }
 
+/// Without lead a partition swaps with whatever transaction comes next.
+#[test]
+fn swaps_that_chance_has_placed_are_done_again_at_their_offsets() {
+    let retrain = Retrain { on_new_labels: false, wait_for_runs: true, ..Retrain::default() };
+    let mut script = Script::new(Task::BinaryClassification, 18, retrain);
+    script.judge.lead_ms = 0;
+    let mut placed = BTreeSet::new();
+    for seed in 1..9 {
+        let first = World::run(&script, seed, Chaos::of(seed));
+        first.check(&script);
+        placed.insert(first.swaps.iter().map(|s| (s.partition, s.from_offset)).collect::<Vec<_>>());
+        let swaps = Arc::new(first.swap_table());
+        for other in [0, seed + 10] {
+            let chaos = if other == 0 { Chaos::NONE } else { Chaos::of(other) };
+            let again = World::run_under(&script, other, chaos, Some(Arc::clone(&swaps)));
+            again.check(&script);
+            first.compare_outputs(&again, seed);
+        }
+    }
+    assert!(placed.len() > 4, "chance placed all swaps alike: {placed:?}");
+}
+
 /// The pipeline's rules, the same in every case but for retraining.
 fn judge_config(task: Task, retrain: Retrain) -> judge::Config {
     judge::Config {
@@ -93,7 +124,7 @@ fn judge_config(task: Task, retrain: Retrain) -> judge::Config {
         slices: Slices::of(SLICE_MS),
         maturity_ms: SLICE_MS,
         horizon_ms: script::HORIZON_MS,
-        lead_ms: 3 * SLICE_MS,
+        lead_ms: script::LEAD_MS,
         event_partitions: 2,
         label_partitions: 2,
         tracking_partitions: 3,
@@ -101,6 +132,7 @@ fn judge_config(task: Task, retrain: Retrain) -> judge::Config {
         false_alarms: Budget { count: 1.0, period_ms: 3 * SLICE_MS },
         drift_tolerance: 0.1,
         retrain,
+        imposed: None,
     }
 }
 

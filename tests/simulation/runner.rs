@@ -202,10 +202,12 @@ impl Runner {
         let mut any = false;
         for source in &mut self.sources {
             if !source.batch.is_empty() && source.replay.is_empty() && self.stage.accepts(&source.source) {
+                let until = self.stage.accepts_until(&source.source);
+                let rest = until.and_then(|offset| source.batch.split_off(offset));
                 self.stage.step(Input::Batch(&source.batch), &mut self.out).unwrap();
                 source.next = source.batch.last_offset().map(|last| last + 1).or(source.next);
                 source.restore_to = None;
-                source.batch = RawBatch::new(source.role, source.source.clone());
+                source.batch = rest.unwrap_or_else(|| RawBatch::new(source.role, source.source.clone()));
                 any = true;
             }
         }

@@ -15,6 +15,8 @@ pub(super) const SLICE_MS: i64 = 60_000;
 /// Start of the first slice.
 pub(super) const BASE_MS: i64 = 28_333_333 * SLICE_MS;
 pub(super) const HORIZON_MS: i64 = 3 * SLICE_MS;
+/// How far senders are ahead of the judge at most.
+pub(super) const LEAD_MS: i64 = 3 * SLICE_MS;
 pub(super) const LATENESS_MS: i64 = 5_000;
 pub(super) const MAX_SKEW_MS: i64 = 2_000;
 const YEAR_MS: i64 = 365 * 86_400_000;

@@ -2,10 +2,13 @@
 
 use super::log::{Log, source};
 use super::runner::{Done, Fate, Part, Runner, Turn};
-use super::script::{BASE_MS, LATENESS_MS, MAX_SKEW_MS, Script, classes, event_format, hash, label_format, shape};
+use super::script::{
+    BASE_MS, LATENESS_MS, LEAD_MS, MAX_SKEW_MS, Script, classes, event_format, hash, label_format, shape,
+};
 use super::seen::Seen;
 use domain::time::Watermark;
 use domain::{Effect, OutputRecord, Slices, SourcePartition, Stage, TopicRole, Version};
+use records::SwapTable;
 use records::control::{Control, Run};
 use records::journal::{Journal, RunReport};
 use records::tracking::Marker;
@@ -51,6 +54,8 @@ const STAGES: [(&str, &[(TopicRole, i32)]); 4] = [
 
 pub(super) struct World<'a> {
     script: &'a Script,
+    /// Swaps of another run, which decides for this one.
+    swaps: Option<Arc<SwapTable>>,
     chaos: Chaos,
     random: u64,
     log: Log,
@@ -66,8 +71,14 @@ pub(super) struct World<'a> {
 impl<'a> World<'a> {
     /// Runs a script to its end.
     pub(super) fn run(script: &'a Script, seed: u64, chaos: Chaos) -> Seen {
+        Self::run_under(script, seed, chaos, None)
+    }
+
+    /// Runs a script to its end, under the swaps of another run of it.
+    pub(super) fn run_under(script: &'a Script, seed: u64, chaos: Chaos, swaps: Option<Arc<SwapTable>>) -> Seen {
         let mut world = World {
             script,
+            swaps,
             chaos,
             random: hash(seed),
             log: Log::with_gaps((seed % 3) as i64),
@@ -112,7 +123,10 @@ impl<'a> World<'a> {
         let config = &self.script.judge;
         let script = self.script;
         let made: Box<dyn Stage> = match STAGES[stage].0 {
-            "score" => Box::new(score::Stage::new(score_config(script)).unwrap()),
+            "score" => {
+                let config = score::Config { swaps: self.swaps.clone(), ..score_config(script) };
+                Box::new(score::Stage::new(config).unwrap())
+            }
             "intake" => Box::new(track::Intake::new(intake_config(script)).unwrap()),
             "join" => Box::new(track::Join::new(track::JoinConfig {
                 rules: track::Rules {
@@ -125,7 +139,10 @@ impl<'a> World<'a> {
                 event_partitions: 2,
                 label_partitions: 2,
             })),
-            _ => Box::new(judge::Judge::new(config.clone())),
+            _ => {
+                let imposed = self.swaps.as_ref().map(|table| table.promotions().cloned().collect());
+                Box::new(judge::Judge::new(judge::Config { imposed, ..config.clone() }))
+            }
         };
         Runner::open(made, STAGES[stage].0 == "score", &self.log)
     }
@@ -223,12 +240,16 @@ impl<'a> World<'a> {
 
     fn part(&mut self, stage: usize, version: &Version) -> Part {
         let bundle = Arc::clone(&self.script.models.bundles[version]);
-        if STAGES[stage].0 == "score" {
+        let is_score = STAGES[stage].0 == "score";
+        if is_score && self.swaps.is_none() {
             return Ok(bundle);
         }
-        // The judge asks again.
+        // The judge asks again, and score what a table imposes.
         if self.chaos.faults > 0 && self.once_in(4) {
             return Err("the store is away".to_owned());
+        }
+        if is_score {
+            return Ok(bundle);
         }
         let (reference, class_rates) = (bundle.reference.as_ref().clone(), bundle.manifest.class_rates.clone());
         Ok(Arc::new(judge::Known { reference, class_rates }))
@@ -254,9 +275,9 @@ impl<'a> World<'a> {
         any
     }
 
-    /// Sends what may be sent: records before J + lead.
+    /// Sends what may be sent: records before J + lead, whatever the judge's own lead is.
     fn send(&mut self) -> bool {
-        let open_until_ms = self.judged_until_ms().unwrap_or(BASE_MS).max(BASE_MS) + self.script.judge.lead_ms;
+        let open_until_ms = self.judged_until_ms().unwrap_or(BASE_MS).max(BASE_MS) + LEAD_MS;
         // After the last event J cannot come further, so labels need not wait for it.
         let events_over = self.sent[0].iter().zip(&self.script.events).all(|(n, log)| *n == log.len());
         let (kind, partition) = (self.draw(2), self.draw(2));
@@ -362,6 +383,7 @@ fn score_config(script: &Script) -> score::Config {
         predictions_partitions: 2,
         prediction_bytes_max: 1 << 20,
         rejected: REJECTED,
+        swaps: None,
         segments: vec![score::Segment { name: "from".to_owned(), column: "origin".to_owned() }],
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Train(Train),
     /// List and move versions.
     Models(Models),
+    /// Print the promotions and swaps of a pipeline as JSON lines, for `run --swaps`.
+    Swaps(ConfigOnly),
     /// Look at rejected records, and send them back once what was wrong is mended.
     Rejected(Rejected),
     /// Replay files of events and labels into a pipeline's topics.
@@ -57,6 +59,10 @@ pub(crate) struct Run {
     /// the log's start; without this the start is refused.
     #[arg(long)]
     pub(crate) reset: bool,
+    /// Swap where this file says, and decide nothing: values of another run's control topic over
+    /// the same logs, one JSON object a line, as `vigie swaps` prints them.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) swaps: Option<PathBuf>,
 }
 
 /// `vigie train`.

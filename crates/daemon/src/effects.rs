@@ -95,7 +95,8 @@ impl Effects {
                 let (doer, outbox) = (self.clone(), outbox.clone());
                 self.runtime.spawn(async move {
                     let part = doer.load(&version, wants).await;
-                    if part.is_err() {
+                    if let Err(error) = &part {
+                        tracing::warn!("bundle {version} was not loaded: {error}");
                         // Whoever asked will ask again at once; the store may need a moment.
                         tokio::time::sleep(LOAD_AGAIN_AFTER).await;
                     }

@@ -36,6 +36,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => commands::check::run(args),
         Command::Train(args) => commands::train::run(args),
         Command::Models(args) => commands::models::run(args),
+        Command::Swaps(args) => commands::swaps::run(args),
         Command::Rejected(args) => commands::rejected::run(args),
         Command::Produce(args) => commands::produce::run(args),
     };

@@ -12,6 +12,7 @@ use crate::wiring;
 use console::server::{Ready, SharedView};
 use domain::{Stage, TopicRole};
 use kafka::{Delivery, Hooks, OutOfLog, Progress, RunnerConfig, Slot, Stop};
+use records::SwapTable;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -51,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) progress: Progress,
     /// Where counts go.
     pub(crate) telemetry: Telemetry,
+    /// Swaps of another run to be done again; nothing is decided then.
+    pub(crate) swaps: Option<Arc<SwapTable>>,
 }
 
 /// One stage before it runs.
@@ -63,20 +66,28 @@ struct Wired {
 }
 
 /// Builds a stage: what it is made of, what it reads, what it wants loaded.
-fn wire(name: &str, config: &Arc<Config>, layout: &Layout, effects: &Effects) -> anyhow::Result<Wired> {
+fn wire(
+    name: &str,
+    config: &Arc<Config>,
+    layout: &Layout,
+    effects: &Effects,
+    swaps: Option<&Arc<SwapTable>>,
+) -> anyhow::Result<Wired> {
     let topics = |role, list: &[(String, i32)]| list.iter().map(|(t, _)| (role, t.clone())).collect::<Vec<_>>();
     let events = topics(TopicRole::Events, &layout.events);
     let labels = topics(TopicRole::Labels, &layout.labels);
     let derived = |role| vec![(role, layout.name(role).to_owned())];
     let wired = |stage, reads| Wired { stage, reads, reads_control: false, ticks: false, wants: Wants::Nothing };
     Ok(match name {
-        "score" => Wired { reads_control: true, wants: Wants::Bundle, ..wired(wiring::score(config, layout)?, events) },
+        "score" => {
+            Wired { reads_control: true, wants: Wants::Bundle, ..wired(wiring::score(config, layout, swaps)?, events) }
+        }
         "intake" => wired(wiring::intake(config, layout)?, labels),
         "join" => wired(wiring::join(config, layout), derived(TopicRole::Tracking)),
         "judge" => Wired {
             ticks: true,
             wants: Wants::Known,
-            ..wired(wiring::judge(config, layout), derived(TopicRole::Journal))
+            ..wired(wiring::judge(config, layout, swaps), derived(TopicRole::Journal))
         },
         "archive" => {
             Wired { reads_control: true, ..wired(wiring::archive(config, effects)?, [events, labels].concat()) }
@@ -113,7 +124,7 @@ pub(crate) fn start(config: &Arc<Config>, layout: &Layout, options: Options) -> 
     for (place, name) in options.stages.iter().enumerate() {
         let settings = settings_of(config, name);
         for number in 0..settings.runners {
-            let wired = wire(name, config, layout, &effects)?;
+            let wired = wire(name, config, layout, &effects, options.swaps.as_ref())?;
             // The first one's name is what it was before there could be several.
             let instance = if number == 0 { slot.name.clone() } else { format!("{}.{number}", slot.name) };
             let mut runner = runner(config, layout, &wired, &instance, &settings);

@@ -9,7 +9,9 @@ use crate::formats;
 use crate::topics::Layout;
 use domain::{Slices, Stage, Task};
 use measure::Shape;
+use records::SwapTable;
 use records::control::Run;
+use std::sync::Arc;
 use track::{IntakeConfig, JoinConfig, Rules};
 
 /// How stream time is cut.
@@ -26,8 +28,12 @@ pub(crate) fn shape(config: &Config) -> Shape {
     Shape { task: config.pipeline.task, classes }
 }
 
-/// The score stage.
-pub(crate) fn score(config: &Config, layout: &Layout) -> anyhow::Result<Box<dyn Stage>> {
+/// The score stage; under a swap table it does what another run did.
+pub(crate) fn score(
+    config: &Config,
+    layout: &Layout,
+    swaps: Option<&Arc<SwapTable>>,
+) -> anyhow::Result<Box<dyn Stage>> {
     let segments =
         config.segments.iter().map(|s| score::Segment { name: s.name.clone(), column: s.column.clone() }).collect();
     Ok(Box::new(score::Stage::new(score::Config {
@@ -43,6 +49,7 @@ pub(crate) fn score(config: &Config, layout: &Layout) -> anyhow::Result<Box<dyn 
         prediction_bytes_max: layout.prediction_bytes_max,
         rejected: layout.rejected(),
         segments,
+        swaps: swaps.cloned(),
     })?))
 }
 
@@ -74,8 +81,8 @@ pub(crate) fn join(config: &Config, layout: &Layout) -> Box<dyn Stage> {
     }))
 }
 
-/// The judge stage.
-pub(crate) fn judge(config: &Config, layout: &Layout) -> Box<dyn Stage> {
+/// The judge stage; under a swap table it decides nothing.
+pub(crate) fn judge(config: &Config, layout: &Layout, swaps: Option<&Arc<SwapTable>>) -> Box<dyn Stage> {
     let retrain = &config.retrain;
     Box::new(judge::Judge::new(judge::Config {
         pipeline: config.pipeline.name.clone(),
@@ -100,6 +107,7 @@ pub(crate) fn judge(config: &Config, layout: &Layout) -> Box<dyn Stage> {
             baseline: retrain.baseline,
             ..judge::Retrain::default()
         },
+        imposed: swaps.map(|table| table.promotions().cloned().collect()),
     }))
 }
 

@@ -74,6 +74,23 @@ impl RawBatch {
         start..self.bytes.len()
     }
 
+    /// Takes the records from an offset on out of the batch, if some stay and some go.
+    #[must_use]
+    pub fn split_off(&mut self, offset: i64) -> Option<Self> {
+        let first = self.rows.partition_point(|row| row.offset < offset);
+        if first == 0 || first == self.rows.len() {
+            return None;
+        }
+        let mut rest = Self::new(self.role, self.source.clone());
+        for index in first..self.rows.len() {
+            if let Some(record) = self.get(index) {
+                rest.push(record, self.headers(index));
+            }
+        }
+        self.rows.truncate(first);
+        Some(rest)
+    }
+
     /// Number of records.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -137,5 +154,44 @@ impl RawBatch {
     #[must_use]
     pub fn last_offset(&self) -> Option<i64> {
         self.rows.last().map(|r| r.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(offsets: &[i64]) -> RawBatch {
+        let mut batch = RawBatch::new(TopicRole::Events, SourcePartition::new("events", 0));
+        for offset in offsets {
+            let (key, value) = (format!("k{offset}"), format!("v{offset}"));
+            let record = RawRecord {
+                offset: *offset,
+                timestamp_ms: offset * 10,
+                key: Some(key.as_bytes()),
+                value: (offset % 2 == 0).then_some(value.as_bytes()),
+            };
+            batch.push(record, [Header { name: "h", value: Some(value.as_bytes()) }]);
+        }
+        batch
+    }
+
+    fn seen(batch: &RawBatch) -> Vec<String> {
+        batch.iter().enumerate().map(|(i, record)| format!("{record:?} {:?}", batch.header(i, "h"))).collect()
+    }
+
+    #[test]
+    fn a_batch_is_split_at_any_offset_and_nothing_is_lost() {
+        let check = |at: i64, kept: &[i64], rest: &[i64]| {
+            let mut split = batch(&[3, 4, 8]);
+            let taken = split.split_off(at);
+            assert_eq!(seen(&split), seen(&batch(kept)), "at {at}");
+            assert_eq!(taken.as_ref().map(seen), (!rest.is_empty()).then(|| seen(&batch(rest))), "at {at}");
+        };
+        check(3, &[3, 4, 8], &[]);
+        check(4, &[3], &[4, 8]);
+        check(5, &[3, 4], &[8]);
+        check(8, &[3, 4], &[8]);
+        check(9, &[3, 4, 8], &[]);
     }
 }

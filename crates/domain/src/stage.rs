@@ -154,6 +154,12 @@ pub trait Stage: Send {
         true
     }
 
+    /// Where a batch of a partition has to end: before the record of this offset or a later one,
+    /// unless it begins there. The rest stays collected. `None`: anywhere.
+    fn accepts_until(&self, _source: &SourcePartition) -> Option<i64> {
+        None
+    }
+
     /// Whether the state of a partition is rebuilt by reading its log again up to the committed
     /// offset.
     fn replays(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use domain::Slices;
 use measure::Shape;
+use records::control::Promotion;
 use serde::{Deserialize, Serialize};
 
 /// The pipeline's rules.
@@ -31,6 +32,9 @@ pub struct Config {
     pub drift_tolerance: f64,
     /// When to retrain, and how to promote.
     pub retrain: Retrain,
+    /// Promotions of another run whose swap table is imposed, by number: told as they are, while
+    /// nothing is decided here. `None`: this judge decides.
+    pub imposed: Option<Vec<Promotion>>,
 }
 
 /// A budget of false alarms: so many in a span of stream time.

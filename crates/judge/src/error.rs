@@ -13,6 +13,19 @@ pub enum Error {
         /// What the configuration and this build say.
         expected: String,
     },
+    /// The pipeline decided something by itself that an imposed swap table contradicts.
+    #[error(
+        "promotion {promotion} of this pipeline has champion {found}, that of the swap table {expected}; \
+         a pipeline that decided by itself cannot follow another's table"
+    )]
+    Imposed {
+        /// Number of the promotion.
+        promotion: u64,
+        /// Its champion here.
+        found: String,
+        /// Its champion in the table.
+        expected: String,
+    },
     /// Records of a partition that was not assigned.
     #[error("judge was given records of {0}, which it was not assigned")]
     Unassigned(String),
@@ -29,7 +42,7 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Checkpoint { .. } => ErrorClass::User,
+            Self::Checkpoint { .. } | Self::Imposed { .. } => ErrorClass::User,
             Self::Unassigned(_) | Self::Record(_) | Self::Part(_) => ErrorClass::Internal,
         }
     }

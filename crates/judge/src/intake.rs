@@ -29,6 +29,9 @@ pub(crate) fn versions(record: &Record) -> BTreeSet<Version> {
 
 impl Turn<'_> {
     pub(crate) fn admit(&mut self, record: Record) -> Result<(), Error> {
+        if self.is_passed_over(&record) {
+            return Ok(());
+        }
         match record {
             Journal::ScorePane(pane) => self.admit_scored(pane),
             Journal::JoinPane(pane) => self.admit_joined(pane),

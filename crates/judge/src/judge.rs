@@ -13,6 +13,8 @@
 //! J stands still while a promotion is not yet known to every event partition, and, in replays,
 //! while a run is open: so what is decided at J + lead cannot have been passed by anyone.
 //! A window is written when its slice closes, when it is judged, and exactly once as final.
+//!
+//! Under an imposed swap table only 1 and 5 are done (`imposed`).
 
 use crate::config::{Config, Known};
 use crate::emit;
@@ -80,10 +82,13 @@ pub(crate) struct Turn<'a> {
 impl Turn<'_> {
     /// Takes a record, then does whatever it made possible.
     pub(crate) fn take(&mut self, record: Record) -> Result<(), Error> {
+        self.tell_imposed()?;
         self.admit(record)?;
         self.show_closed_slices()?;
         while self.judge_next_slice()? {}
-        self.launch_when_archived()?;
+        if self.decides() {
+            self.launch_when_archived()?;
+        }
         self.close_final_slices()
     }
 
@@ -100,7 +105,9 @@ impl Turn<'_> {
             self.state.slices.insert(start_ms, slice);
             result?;
         }
-        self.retrain_if_due()?;
+        if self.decides() {
+            self.retrain_if_due()?;
+        }
         self.state.progress_due = true;
         if !self.must_wait() {
             self.tell_progress()?;
@@ -111,10 +118,12 @@ impl Turn<'_> {
     /// One slice, all partitions merged, all its labels mature.
     fn judge(&mut self, start_ms: i64, slice: &Slice) -> Result<(), Error> {
         self.write_windows(start_ms, slice, Moment::Mature)?;
-        self.watch_drift(start_ms, slice)?;
-        let champion = self.champion_cell(slice);
-        self.watch_harm(start_ms, &champion)?;
-        self.watch_probation(&champion)?;
+        if self.decides() {
+            self.watch_drift(start_ms, slice)?;
+            let champion = self.champion_cell(slice);
+            self.watch_harm(start_ms, &champion)?;
+            self.watch_probation(&champion)?;
+        }
         self.quiet(gaps::finding(self.config, self.config.slices.end(start_ms)))?;
         self.state.remember(start_ms, mature_labels(slice));
         Ok(())
@@ -123,7 +132,7 @@ impl Turn<'_> {
     /// J + lead must not be passed before everybody knows what was decided at J.
     fn must_wait(&self) -> bool {
         let waits_for_run = self.config.retrain.wait_for_runs && self.state.run.is_some();
-        waits_for_run || self.awaits_acknowledgement()
+        self.decides() && (waits_for_run || self.awaits_acknowledgement())
     }
 
     fn tell_progress(&mut self) -> Result<(), Error> {

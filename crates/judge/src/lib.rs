@@ -4,7 +4,8 @@
 //! reports are all it knows, in the order of the journal, and what it says is a function of them.
 //! Read in this order: [`judge`] (how decisions are made), `intake` (journal records into
 //! slices), `clock` (closed, mature, final), `windows`, `drift`, `harm`, `probation`, `alerts`,
-//! `policy` (when to retrain), `runs`, `promotion`, `state`, [`config`].
+//! `policy` (when to retrain), `runs`, `promotion`, `imposed` (when another run has decided),
+//! `state`, [`config`].
 
 mod alerts;
 mod clock;
@@ -14,6 +15,7 @@ mod emit;
 mod error;
 mod gaps;
 mod harm;
+mod imposed;
 mod intake;
 pub mod judge;
 mod policy;

@@ -103,6 +103,9 @@ impl Turn<'_> {
 
     /// Effects that a crash between commit and effect would have lost. All are harmless twice.
     pub(crate) fn repeat_effects(&mut self) -> Result<(), Error> {
+        if !self.decides() {
+            return Ok(());
+        }
         if let Some(run) = self.state.run.clone().filter(|run| run.state == RunState::Training) {
             self.launch(&run)?;
         }

@@ -2,6 +2,7 @@
 
 use crate::config::Known;
 use crate::error::Error;
+use crate::imposed;
 use crate::intake::{self, Record};
 use crate::judge::{Judge, Reading, Turn};
 use crate::state::State;
@@ -98,6 +99,7 @@ impl Judge {
             Some(bytes) => State::restore(bytes, &self.config)?,
             None => State::new(&self.config),
         };
+        imposed::agrees(&state, &self.config)?;
         self.missing = state.versions_in_slices().into_iter().filter(|v| !self.known.contains_key(v)).collect();
         out.effects.extend(self.missing.iter().cloned().map(Effect::Load));
         self.journal = Some(Reading {

@@ -76,14 +76,17 @@ impl Source {
         }
     }
 
-    /// Forgets the stepped batch.
-    pub(crate) fn batch_done(&mut self) {
+    /// Forgets the stepped batch; what had to wait is the next one.
+    pub(crate) fn batch_done(&mut self, rest: Option<RawBatch>) {
         if let Some(last) = self.batch.last_offset() {
             self.next = Some(last + 1);
         }
         self.restore_to = None;
-        self.stepped_bytes += std::mem::take(&mut self.batch_bytes);
-        self.batch = RawBatch::new(self.role, self.source.clone());
+        self.batch = rest.unwrap_or_else(|| RawBatch::new(self.role, self.source.clone()));
+        let bytes = |r: RawRecord<'_>| r.key.map_or(0, <[u8]>::len) + r.value.map_or(0, <[u8]>::len);
+        let waiting = self.batch.iter().map(bytes).sum::<usize>() as u64;
+        self.stepped_bytes += self.batch_bytes.saturating_sub(waiting);
+        self.batch_bytes = waiting;
     }
 
     /// Forgets the replayed batch.

@@ -199,12 +199,15 @@ impl Runner {
     fn step_batches(&mut self) -> Result<(), Error> {
         for source in &mut self.consumer.sources {
             if !source.batch.is_empty() && source.replay.is_empty() && self.stage.accepts(&source.source) {
-                let done = match source.prepared.take() {
+                let until = self.stage.accepts_until(&source.source);
+                let rest = until.and_then(|offset| source.batch.split_off(offset));
+                // What was prepared is the whole batch.
+                let done = match source.prepared.take().filter(|_| rest.is_none()) {
                     Some(prepared) => self.stage.step_prepared(&source.batch, prepared, &mut self.out),
                     None => self.stage.step(Input::Batch(&source.batch), &mut self.out),
                 };
                 done.map_err(|error| Error::Stage { stage: self.stage.name(), error })?;
-                source.batch_done();
+                source.batch_done(rest);
                 self.stepped = true;
             }
         }

@@ -11,12 +11,18 @@ pub enum Error {
     /// The bytes are not a record of the kind expected.
     #[error("record cannot be decoded: {0}")]
     Decode(String),
+    /// A swap table cannot be used.
+    #[error("swap table: {0}")]
+    SwapTable(String),
 }
 
 impl Error {
-    /// Who can act: these formats are written and read by Vigie alone.
+    /// Who can act: records are written and read by Vigie alone, a swap table is handed to it.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
-        ErrorClass::Internal
+        match self {
+            Self::Encode(_) | Self::Decode(_) => ErrorClass::Internal,
+            Self::SwapTable(_) => ErrorClass::User,
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Records that users read are JSON ([`prediction`], [`rejected`], [`window`], [`alert`],
 //! [`control`]); records that only stages read are postcard ([`tracking`], [`journal`]).
 //! Each carries the header [`RECORD_HEADER`] with its kind and format version.
+//! [`swap_table`] holds what the control topic of another run says of its swaps.
 //! It does no I/O. Read [`tracking`] and [`journal`] to see how stages talk to one another.
 
 pub mod alert;
@@ -11,11 +12,13 @@ pub mod error;
 pub mod journal;
 pub mod prediction;
 pub mod rejected;
+pub mod swap_table;
 pub mod time;
 pub mod tracking;
 pub mod window;
 
 pub use error::Error;
+pub use swap_table::SwapTable;
 
 /// Header on every derived record: kind and format version, for example `prediction/1`.
 pub const RECORD_HEADER: &str = "vigie.record";

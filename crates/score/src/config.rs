@@ -3,7 +3,8 @@
 use crate::Error;
 use codec::EventFormat;
 use domain::{Slices, Task};
-use records::rejected;
+use records::{SwapTable, rejected};
+use std::sync::Arc;
 
 /// A segmentation of events by the values of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub struct Segment {
 }
 
 /// Configuration of the stage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// How events look.
     pub format: EventFormat,
@@ -41,6 +42,9 @@ pub struct Config {
     pub rejected: rejected::Topic,
     /// Segmentations.
     pub segments: Vec<Segment>,
+    /// Swaps of another run over the same logs, to be done again at the same offsets. `None`:
+    /// promotions say when they take effect.
+    pub swaps: Option<Arc<SwapTable>>,
 }
 
 impl Config {

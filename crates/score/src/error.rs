@@ -14,6 +14,9 @@ pub enum Error {
     /// A record could not be encoded or decoded.
     #[error(transparent)]
     Record(#[from] records::Error),
+    /// An imposed swap table does not fit the log, what was committed, or the bundles.
+    #[error("{0}")]
+    Table(String),
     /// Columns could not be profiled.
     #[error("a pane could not be made: {0}")]
     Pane(String),
@@ -27,7 +30,7 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Config(_) => ErrorClass::User,
+            Self::Config(_) | Self::Table(_) => ErrorClass::User,
             Self::Codec(e) => e.class(),
             Self::Record(e) => e.class(),
             Self::Pane(_) | Self::Contract(_) => ErrorClass::Internal,

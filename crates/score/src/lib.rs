@@ -4,8 +4,8 @@
 //! partition with another line-up than the one its log position fixes: while a bundle is missing
 //! the partition takes no input. It does no I/O, reads no clock and spawns nothing.
 //! Read in this order: [`config`], [`stage`] (the state machine), `partition` (watermark and
-//! line-up of one partition), `promotions` (which line-up comes when), `live` (a verified
-//! bundle), `run` (one batch), then what is written: `publish`, `tracking`, `pane`, `marker`.
+//! line-up of one partition), `promotions` (which line-up comes when, by decision or by an imposed
+//! table), `live` (a verified bundle), `run` (one batch), then what is written: `publish`, `tracking`, `pane`, `marker`.
 
 pub mod config;
 pub mod error;

@@ -91,6 +91,7 @@ fn config() -> Config {
         prediction_bytes_max: 1 << 20,
         rejected: records::rejected::Topic { partitions: 1, record_bytes_max: 1 << 20 },
         segments: vec![],
+        swaps: None,
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Partition {
     pub(crate) acknowledged: BTreeSet<u64>,
     /// A line-up is known and every bundle that may be needed is loaded.
     pub(crate) ready: bool,
+    /// Under a swap table: the first offset whose bundles need not be here yet.
+    pub(crate) until: Option<i64>,
 }
 
 /// What became of one event's time.

@@ -3,7 +3,7 @@
 use crate::live::{Live, Scored};
 use crate::metrics::{FAILED, NOT_FINITE, TOO_LARGE};
 use crate::partition::State;
-use crate::promotions::Pending;
+use crate::promotions::{Pending, Start};
 use crate::{Config, Error, publish};
 use arrow::array::{Array, RecordBatch};
 use codec::{Decoded, Refused};
@@ -78,9 +78,15 @@ impl<'a> Batch<'a> {
             self.future += u64::from(timing.future);
             // The largest time read decides, this row's among them unless it is of the future: such
             // a row says nothing about the partition's time, so it cannot begin a line-up either.
-            let due = |p: &Pending| p.from_ms.is_none_or(|from| state.max_time_ms.is_some_and(|max| max >= from));
+            let offset = self.origin(row).1;
+            let due = |p: &Pending| match p.from {
+                Start::Now => true,
+                Start::Time(from) => state.max_time_ms.is_some_and(|max| max >= from),
+                Start::Offset(from) => offset >= from,
+            };
             let mut taken = None;
             while let Some(next) = pending.next_if(due) {
+                self.is_exact(next.from, offset)?;
                 taken = Some(next.line_up);
             }
             if let Some(line_up) = taken {
@@ -90,7 +96,7 @@ impl<'a> Batch<'a> {
             }
             if runs.is_empty() {
                 let Some(line_up) = state.line_up.clone() else {
-                    return Err(Error::Contract(format!("{} was given before its line-up", self.raw.source)));
+                    return Err(self.has_no_line_up(offset, pending.peek()));
                 };
                 runs.push(Run { rows: row..row, line_up, swap: None });
             }
@@ -99,6 +105,30 @@ impl<'a> Batch<'a> {
             }
         }
         Ok(runs)
+    }
+
+    /// A swap that a table imposes begins with the very event it began with in the other run.
+    fn is_exact(&self, from: Start, offset: i64) -> Result<(), Error> {
+        match from {
+            Start::Offset(from) if from != offset => Err(Error::Table(format!(
+                "{} swaps at offset {from} by the swap table, but the event there is gone or was not accepted: the next is at {offset}",
+                self.raw.source
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn has_no_line_up(&self, offset: i64, next: Option<&Pending>) -> Error {
+        let source = &self.raw.source;
+        match next.map(|next| next.from) {
+            Some(Start::Offset(from)) => Error::Table(format!(
+                "{source} has an event at offset {offset}, before its first swap of the swap table, which is at {from}"
+            )),
+            _ if self.config.swaps.is_some() => Error::Table(format!(
+                "{source} has an event at offset {offset}, but the swap table has no swap of {source}"
+            )),
+            _ => Error::Contract(format!("{source} was given before its line-up")),
+        }
     }
 
     /// Scores a run; `live` has one bundle per member.

@@ -40,12 +40,21 @@ impl Stage {
     pub fn new(config: Config) -> Result<Self, Error> {
         config.validate()?;
         let decoder = EventDecoder::new(config.format.clone())?;
-        let (promotions, partitions, bundles) = (Promotions::default(), BTreeMap::new(), BTreeMap::new());
-        Ok(Self { config, decoder, promotions, partitions, bundles })
+        let promotions = Promotions::imposed(config.swaps.clone());
+        Ok(Self { config, decoder, promotions, partitions: BTreeMap::new(), bundles: BTreeMap::new() })
     }
 
-    fn assigned(&mut self, source: &SourcePartition, metadata: Option<&str>, out: &mut Outputs) -> Result<(), Error> {
+    fn assigned(
+        &mut self,
+        source: &SourcePartition,
+        offset: Option<i64>,
+        metadata: Option<&str>,
+        out: &mut Outputs,
+    ) -> Result<(), Error> {
         let state = State::restore(metadata)?;
+        if let Some(offset) = offset {
+            self.promotions.agrees(source, offset, &state)?;
+        }
         self.partitions.insert(source.clone(), Partition { state, ..Partition::default() });
         // Requests of an aborted transaction were never carried out: ask again for what is not here.
         self.bundles.retain(|_, loading| !matches!(loading, Loading::Requested));
@@ -54,8 +63,7 @@ impl Stage {
         // the acknowledgement is said when it comes.
         let unsaid = self.acknowledge(&mut Outputs::default(), false)?;
         out.effects.extend(unsaid.into_iter().map(Effect::Load));
-        self.request(out);
-        Ok(())
+        self.request(out)
     }
 
     /// Takes promotions; everything else on the topic is for others.
@@ -69,7 +77,7 @@ impl Stage {
                             self.bundles.remove(&member.version);
                         }
                     }
-                    self.promotions.insert(promotion);
+                    self.promotions.insert(promotion)?;
                 }
                 Ok(_) => {}
                 Err(_) => out.count(metrics::CONTROL_UNREADABLE, 1),
@@ -84,11 +92,25 @@ impl Stage {
         part: Result<Arc<dyn Any + Send + Sync>, String>,
         out: &mut Outputs,
     ) -> Result<(), Error> {
+        let is_imposed = self.promotions.is_imposed();
+        if is_imposed && part.is_err() {
+            // Nobody withdraws what a table imposes: the store is asked until it has the bundle.
+            // Whoever loads waits before it reports a fault.
+            out.count(metrics::BUNDLE_FAULTS, 1);
+            let is_wanted = matches!(self.bundles.get(version), Some(Loading::Requested));
+            out.effects.extend(is_wanted.then(|| Effect::Load(version.clone())));
+            return Ok(());
+        }
         let live = part.and_then(|part| match part.downcast::<bundle::Bundle>() {
             Ok(bundle) => Live::of_bundle(&bundle, &self.config),
             Err(_) => Err("the daemon handed over something that is not a bundle".to_owned()),
         });
-        self.take_live(version, live, out)
+        match live {
+            Err(fault) if is_imposed && self.bundles.contains_key(version) => {
+                Err(Error::Table(format!("bundle {version} of the swap table: {fault}")))
+            }
+            live => self.take_live(version, live, out),
+        }
     }
 
     /// Takes a bundle that was asked for.
@@ -109,19 +131,21 @@ impl Stage {
     /// (or cannot be), asks for the bundles that are not, and drops those nobody needs.
     fn reconcile(&mut self, out: &mut Outputs) -> Result<(), Error> {
         self.acknowledge(out, true)?;
-        self.request(out);
-        Ok(())
+        self.request(out)
     }
 
     /// Tells which partitions can go on, and acknowledges the promotions they will use. What is
     /// not to be said (`is_heard`) stays to be acknowledged: given back are champions whose coming
-    /// will do so.
+    /// will do so. What a table imposes waits for nobody's acknowledgement, so none is said.
     fn acknowledge(&mut self, out: &mut Outputs, is_heard: bool) -> Result<BTreeSet<Version>, Error> {
         let mut unsaid = BTreeSet::new();
         let failed = |version: &Version| matches!(self.bundles.get(version), Some(Loading::Failed(_)));
         for (source, partition) in &mut self.partitions {
-            let pending = self.promotions.pending(&partition.state, failed);
-            partition.ready = partition.state.line_up.is_some() || !pending.is_empty();
+            let pending = self.promotions.pending(source, &partition.state, None, failed)?;
+            let is_imposed = self.promotions.is_imposed();
+            partition.ready = partition.state.line_up.is_some() || !pending.is_empty() || is_imposed;
+            let is_here = |line_up: &LineUp| standing(&self.bundles, line_up) == Standing::Loaded;
+            partition.until = self.promotions.reaches(source, &partition.state, is_here);
             for line_up in needed(&partition.state, &pending) {
                 let standing = standing(&self.bundles, line_up);
                 partition.ready &= standing == Standing::Loaded;
@@ -130,7 +154,7 @@ impl Stage {
                     Standing::Loaded => None,
                     Standing::Failed(fault) => Some(fault),
                 };
-                if partition.acknowledged.contains(&line_up.promotion) {
+                if is_imposed || partition.acknowledged.contains(&line_up.promotion) {
                     continue;
                 }
                 if is_heard {
@@ -145,14 +169,20 @@ impl Stage {
         Ok(unsaid)
     }
 
+    /// Bundles that are here or on their way.
+    #[cfg(test)]
+    pub(crate) fn bundles_held(&self) -> usize {
+        self.bundles.len()
+    }
+
     /// Asks for the bundles that are needed and not here, and drops those nobody needs.
-    fn request(&mut self, out: &mut Outputs) {
+    fn request(&mut self, out: &mut Outputs) -> Result<(), Error> {
         // A replica without partitions keeps the newest at hand for when it is given some.
         let versions = |l: &LineUp| l.members.iter().map(|m| m.version.clone()).collect::<Vec<_>>();
         let mut wanted: BTreeSet<Version> = self.promotions.newest().into_iter().flat_map(versions).collect();
         let failed = |version: &Version| matches!(self.bundles.get(version), Some(Loading::Failed(_)));
-        for partition in self.partitions.values() {
-            let pending = self.promotions.pending(&partition.state, failed);
+        for (source, partition) in &self.partitions {
+            let pending = self.promotions.pending(source, &partition.state, None, failed)?;
             wanted.extend(needed(&partition.state, &pending).flat_map(versions));
         }
         self.bundles.retain(|version, _| wanted.contains(version));
@@ -162,6 +192,7 @@ impl Stage {
                 vacant.insert(Loading::Requested);
             }
         }
+        Ok(())
     }
 
     fn idle(&mut self, source: &SourcePartition, out: &mut Outputs) -> Result<(), Error> {
@@ -184,7 +215,7 @@ impl Stage {
         }
         let before = state.watermark_ms;
         let failed = |version: &Version| matches!(self.bundles.get(version), Some(Loading::Failed(_)));
-        let pending = self.promotions.pending(state, failed);
+        let pending = self.promotions.pending(&raw.source, state, raw.last_offset(), failed)?;
         let mut batch = Batch::new(&self.config, raw, decoded);
         let runs = batch.cut(state, pending)?;
         let swaps = runs.iter().filter(|r| r.swap.is_some()).count() as u64;
@@ -299,7 +330,7 @@ impl domain::Stage for Stage {
 
     fn step(&mut self, input: Input<'_>, out: &mut Outputs) -> Result<(), StageError> {
         match input {
-            Input::Assigned { source, metadata, .. } => self.assigned(source, metadata, out)?,
+            Input::Assigned { source, offset, metadata, .. } => self.assigned(source, offset, metadata, out)?,
             Input::Revoked(source) => {
                 self.partitions.remove(source);
             }
@@ -333,5 +364,9 @@ impl domain::Stage for Stage {
 
     fn accepts(&self, source: &SourcePartition) -> bool {
         self.partitions.get(source).is_some_and(|p| p.ready)
+    }
+
+    fn accepts_until(&self, source: &SourcePartition) -> Option<i64> {
+        self.partitions.get(source).and_then(|p| p.until)
     }
 }

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Float64Type};
 use codec::{EventFormat, Source, TimeSource, TimeUnit, Tombstone};
 use domain::{
     Effect, EventSchema, Field, FieldType, Header, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices,
-    SourcePartition, Stage as _, Task, TopicRole, Version,
+    SourcePartition, Stage as _, StageError, Task, TopicRole, Version,
 };
 use profile::{Bins, ColumnLayout, Counts, Layout, Reference};
 use proptest::prelude::*;
@@ -16,6 +16,8 @@ use records::journal::{Journal, ScoreCounters};
 use records::tracking::Tracking;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+mod imposed;
 
 /// Score = fraction of x × weight; NaN for x = 13, a fault for the whole batch at x = 666.
 #[derive(Debug)]
@@ -67,6 +69,7 @@ fn config(task: Task) -> Config {
         predictions_partitions: 2,
         prediction_bytes_max: 1 << 20,
         rejected: records::rejected::Topic { partitions: 4, record_bytes_max: 1 << 20 },
+        swaps: None,
         segments: vec![Segment { name: "by_origin".to_owned(), column: "origin".to_owned() }],
     }
 }

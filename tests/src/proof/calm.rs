@@ -1,5 +1,6 @@
-//! The same logs read by a pipeline that nothing disturbs: every final window, prediction and
-//! rejected record must be the same bytes.
+//! The same logs read by a pipeline that nothing disturbs, under the swap table of the disturbed one
+//! where that had more than its first champion: every final window, prediction and rejected record
+//! must be the same bytes.
 
 use super::check::{Place, Report, rfc3339};
 use super::load::{self, Acknowledged};

@@ -115,7 +115,7 @@ pub fn prove(plan: &Plan) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// The same logs and the same version, with nothing in the way.
+/// The same logs and the same versions at the same offsets, with nothing in the way.
 fn compare(
     plan: &Plan,
     world: &World,
@@ -126,11 +126,17 @@ fn compare(
     world.configure(CALM)?;
     let mut stage =
         Stage { plan, world, broker, chance: Chance::new(0), processes: Vec::new(), kills: 0, memory_kib: None };
-    stage.processes.push(world.start(CALM, &Fault::default())?);
+    let swaps = match plan.scenario {
+        Scenario::Swaps(_) => Some(world.swap_table(DISTURBED)?),
+        _ => None,
+    };
+    stage.processes.push(world.start_with(CALM, &Fault::default(), swaps.as_deref())?);
     let journal = [format!("{CALM}.journal"), format!("{CALM}.windows")];
     stage.until("the calm pipeline has its topics", |_| Ok(read::ends(&world.brokers, &journal).is_ok()))?;
-    // The pipeline has no champion of its own: it is given the other's.
-    world.run(CALM, &["models", "promote", &champion(world)?])?;
+    if swaps.is_none() {
+        // The pipeline has no champion of its own: it is given the other's.
+        world.run(CALM, &["models", "promote", &champion(world)?])?;
+    }
     stage.settle(CALM, acknowledged)?;
     for process in stage.processes {
         process.terminate()?;

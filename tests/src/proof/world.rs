@@ -290,15 +290,36 @@ listen = ""
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Writes down what the control topic of a pipeline says of its swaps, for `vigie run --swaps`.
+    ///
+    /// # Errors
+    /// With what the program said, or if the file cannot be written.
+    pub fn swap_table(&self, pipeline: &str) -> anyhow::Result<PathBuf> {
+        let file = self.folder.join(format!("{pipeline}.swaps.jsonl"));
+        fs::write(&file, self.run(pipeline, &["swaps"])?).context("the swap table was not written")?;
+        Ok(file)
+    }
+
     /// Starts a process of a pipeline. All processes of a pipeline share a cache, as on one host.
     ///
     /// # Errors
     /// If it cannot be started.
     pub fn start(&self, pipeline: &str, fault: &Fault) -> anyhow::Result<Process> {
+        self.start_with(pipeline, fault, None)
+    }
+
+    /// Starts a process that swaps where a table says, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_with(&self, pipeline: &str, fault: &Fault, swaps: Option<&Path>) -> anyhow::Result<Process> {
         let log = File::options().create(true).append(true).open(self.log(pipeline))?;
         let mut command = Command::new(&self.binary);
         command.arg("run").arg("--config").arg(self.config(pipeline));
         command.arg("--cache").arg(self.folder.join(format!("{pipeline}.cache")));
+        if let Some(swaps) = swaps {
+            command.arg("--swaps").arg(swaps);
+        }
         command.env("VIGIE_LOG", "warn,vigie=info,kafka=info");
         for (name, value) in [("VIGIE_FAULT", &fault.fault), ("VIGIE_BUG", &fault.bug)] {
             if let Some(value) = value {

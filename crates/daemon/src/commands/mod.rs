@@ -5,6 +5,7 @@ pub(crate) mod models;
 pub(crate) mod produce;
 pub(crate) mod rejected;
 pub(crate) mod run;
+pub(crate) mod swaps;
 pub(crate) mod train;
 
 use crate::config::{Config, load};

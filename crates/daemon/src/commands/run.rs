@@ -1,5 +1,6 @@
 //! `vigie run`: the daemon.
 
+use super::swaps;
 use crate::cli::Run;
 use crate::pipeline::{self, Options};
 use crate::telemetry::Telemetry;
@@ -16,6 +17,7 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 /// Runs until SIGTERM.
 pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
     let config = Arc::new(super::configuration(&args.config.config)?);
+    let swaps = args.swaps.as_deref().map(|file| swaps::read(file, &config)).transpose()?;
     let layout = topics::prepare(&config)?;
     tracing::debug!("topics are ready");
     let cache = args.cache.clone().unwrap_or_else(|| default_cache(&config.pipeline.name));
@@ -29,7 +31,9 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
         cache,
         progress: progress.clone(),
         telemetry: telemetry.clone(),
+        swaps: swaps.map(Arc::new),
     };
+    let is_imposed = options.swaps.is_some();
     let watching = watch::start(watch::Watch {
         connection: topics::connection(&config),
         layout: layout.clone(),
@@ -52,7 +56,8 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
         std::thread::sleep(Duration::from_millis(20));
     }
     tracing::debug!("decisions made before this start are known");
-    if !pipeline::import_champion(&config, &view, &running)? {
+    // A swap table names every champion there is to be.
+    if !is_imposed && !pipeline::import_champion(&config, &view, &running)? {
         tracing::warn!(
             "pipeline `{}` has no champion: events wait. Train one with: vigie train --config {} --events FILE --labels FILE, then restart or promote it",
             config.pipeline.name,

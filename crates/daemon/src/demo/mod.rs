@@ -69,6 +69,7 @@ impl Stage<'_> {
             cache: self.settings.folder.clone(),
             progress: progress.clone(),
             telemetry: self.telemetry.clone(),
+            swaps: None,
         };
         let running = pipeline::start(self.config, self.layout, options)?;
         let stop = Stop::new();

@@ -205,3 +205,62 @@ fn records_lost_to_retention_raise_one_alert_that_names_the_place() {
     );
     assert_eq!(alerts[0].id, alerts[1].id);
 }
+
+fn promotions(out: &Outputs) -> Vec<Control> {
+    out.records().map(|record| serde_json::from_slice(record.value.unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn imposed_promotions_are_told_once_with_the_first_record_and_commands_are_passed_over() {
+    let second = {
+        use records::journal::{Action, Command};
+        let Action::Promote { trained_until_ms, reference, rows, .. } = first_champion().action else { unreachable!() };
+        let action = Action::Promote { version: version(2), trained_until_ms, reference, rows };
+        Command { id: "second".to_owned(), if_champion: None, action }
+    };
+    let commands = [first_champion(), second].map(|command| bytes(&Journal::Command(command)));
+    let mut judge = Judge::new(config());
+    assigned(&mut judge, None, None);
+    let decided = promotions(&step(&mut judge, Input::Batch(&batch(0, &commands))));
+    let decided: Vec<_> =
+        decided.into_iter().filter_map(|c| if let Control::Promotion(p) = c { Some(p) } else { None }).collect();
+    assert_eq!(decided.len(), 2);
+    let own = judge.snapshot(&source()).unwrap();
+
+    let under = |imposed: &[_]| crate::Config { imposed: Some(imposed.to_vec()), ..config() };
+    let mut judge = Judge::new(under(&decided));
+    assigned(&mut judge, None, None);
+    let fault = Some("golden rows differ".to_owned());
+    let told = Journal::Acknowledged { source: SourcePartition::new("events", 0), promotion: 2, fault };
+    let values = [vec![bytes(&told)], commands.to_vec()].concat();
+    let out = step(&mut judge, Input::Batch(&batch(0, &values)));
+    let expected: Vec<Control> = decided.iter().cloned().map(Control::Promotion).collect();
+    assert_eq!(promotions(&out), expected);
+    assert!(out.effects.is_empty(), "{:?}", out.effects);
+    let passed: u64 = out.counts.iter().filter(|c| c.name == "vigie.judge.commands_not_obeyed").map(|c| c.value).sum();
+    assert_eq!(passed, 2);
+
+    // Another process goes on: from a checkpoint, or from the log.
+    let checkpoint = judge.snapshot(&source()).unwrap();
+    for snapshot in [Some(checkpoint.as_slice()), None] {
+        let mut next = Judge::new(under(&decided));
+        assigned(&mut next, Some(3), snapshot);
+        let more = bytes(&Journal::Tick { now_ms: 5 });
+        let out = step(&mut next, Input::Batch(&batch(0, &[values.clone(), vec![more]].concat())));
+        assert!(out.is_empty(), "{:?}", promotions(&out));
+    }
+
+    // A pipeline that decided the same may be gone on with, one that decided otherwise not.
+    let mut other = decided.clone();
+    other[1].line_up.members.swap(0, 1);
+    for (imposed, fits) in [(&decided, true), (&other, false)] {
+        let mut next = Judge::new(under(imposed));
+        let input = Input::Assigned { source: &source(), offset: Some(2), metadata: None, snapshot: Some(&own) };
+        let result = next.step(input, &mut Outputs::default());
+        assert_eq!(result.is_ok(), fits, "{result:?}");
+        if let Err(refused) = result {
+            assert_eq!(refused.class, domain::ErrorClass::User);
+            assert!(refused.message.contains("promotion 2"), "{}", refused.message);
+        }
+    }
+}

@@ -28,6 +28,7 @@ pub(super) fn config() -> Config {
         false_alarms: Budget { count: 1.0, period_ms: 100 * SLICE_MS },
         drift_tolerance: 0.1,
         retrain: Retrain { on_new_labels: false, follow_ups: false, wait_for_runs: true, ..Retrain::default() },
+        imposed: None,
     }
 }
 

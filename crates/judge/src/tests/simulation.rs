@@ -1,7 +1,8 @@
 //! Any interleaving, batch cut, crash and loading delay gives the same bytes.
 
-use super::fixtures::{Outcome, Script, version};
+use super::fixtures::{Outcome, Script, config, version};
 use super::world::World;
+use crate::config::Config;
 use records::control::{Control, PromotionCause};
 
 fn eventful() -> Script {
@@ -70,4 +71,18 @@ fn j_goes_slice_by_slice_and_stands_still_until_everybody_knows_a_promotion() {
     assert_eq!((&champion.previous, &champion.frozen), (&Some(version(1)), &Some(version(1))));
     assert_eq!(champion.members.len(), 2, "a version in two roles is scored once");
     assert_eq!(world.promotions[2].line_up.previous, None);
+}
+
+#[test]
+fn under_the_promotions_of_another_run_the_windows_are_the_others_and_nothing_is_decided() {
+    let straight = World::run(eventful(), 1, false);
+    let promotions = straight.promotions.clone();
+    let script = Script { config: Config { imposed: Some(promotions), ..config() }, ..eventful() };
+    for seed in 2..12 {
+        let other = World::run(script.clone(), seed, seed % 2 == 0);
+        assert_eq!(other.promotions, straight.promotions, "seed {seed}");
+        assert_eq!(other.windows(), straight.windows(), "seed {seed}");
+        assert!(other.runs().is_empty() && other.alerts().is_empty(), "seed {seed}");
+        assert_eq!(other.progress().last(), Some(&45_000), "seed {seed}: everything was judged");
+    }
 }

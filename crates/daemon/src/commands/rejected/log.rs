@@ -106,7 +106,7 @@ impl Log {
 }
 
 /// Reads what was there when a reader began, or until `see` has seen enough and says `false`.
-pub(super) fn drain(
+pub(in crate::commands) fn drain(
     tail: &mut Tail,
     mut see: impl FnMut(&RawBatch, usize) -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {

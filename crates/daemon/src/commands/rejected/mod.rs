@@ -1,7 +1,7 @@
 //! `vigie rejected`: list, show, replay. Read [`log`] first, then the three commands.
 
 mod list;
-mod log;
+pub(super) mod log;
 mod replay;
 mod select;
 mod show;
