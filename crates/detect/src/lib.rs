@@ -9,6 +9,7 @@
 
 mod capital;
 pub mod chi_square;
+pub mod classic;
 pub mod correction;
 pub mod distance;
 pub mod drift;
