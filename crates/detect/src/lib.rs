@@ -5,7 +5,7 @@
 //! Read in this order: [`distance`] (how far two histograms are apart), [`drift`] (whether that
 //! is more than noise and tolerance), [`chi_square`] (the null behind it), [`correction`] (many
 //! columns at once), [`harm`] (realised loss against its reference), [`paired`] (two versions on
-//! the same rows). For comparison stand beside them [`classic`] (detectors others know),
+//! the same rows), [`shift`] (columns over time within a budget). For comparison stand beside them [`classic`] (detectors others know),
 //! [`sample`] (exact distances of raw samples) and [`parity`] (what other tools would have said).
 
 mod capital;
@@ -18,6 +18,7 @@ pub mod harm;
 pub mod paired;
 pub mod parity;
 pub mod sample;
+pub mod shift;
 
 pub use correction::benjamini_hochberg;
 pub use drift::{Psi, psi};
