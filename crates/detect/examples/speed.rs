@@ -15,6 +15,9 @@ use random::Random;
 use std::hint::black_box;
 use std::time::Instant;
 
+/// Makes a fresh detector.
+type Make = fn() -> Box<dyn Detector>;
+
 /// Median of five rates; `work` says how many things it did.
 fn rate(name: &str, unit: &str, mut work: impl FnMut() -> usize) {
     let mut rates: Vec<f64> = (0..5)
@@ -31,7 +34,7 @@ fn rate(name: &str, unit: &str, mut work: impl FnMut() -> usize) {
 fn main() {
     let mut random = Random::new(5);
     let errors: Vec<f64> = (0..500_000).map(|_| f64::from(u8::from(random.unit() < 0.2))).collect();
-    let detectors: [(&str, fn() -> Box<dyn Detector>); 5] = [
+    let detectors: [(&str, Make); 5] = [
         ("ADWIN", || Box::new(Adwin::new(AdwinOptions::default()))),
         ("Page-Hinkley", || Box::new(PageHinkley::new(PageHinkleyOptions::default()))),
         ("DDM", || Box::new(Ddm::new(DdmOptions::default()))),
