@@ -197,7 +197,9 @@ pub struct Shift {
 
 impl Shift {
     /// Watches columns with this wander: at most `alarms` false ones in `period_slices`, for shifts
-    /// beyond `tolerance` (a population stability index; 0 asks for any).
+    /// beyond `tolerance` (a population stability index; 0 asks for any). Lengths whose wander is
+    /// not known of any column are not looked at, and leave their share of the budget to the rest;
+    /// without any known there is no alarm.
     #[must_use]
     pub fn new(wander: Vec<Wander>, alarms: f64, period_slices: f64, tolerance: f64) -> Self {
         let is_known = |number: &usize| wander.iter().any(|column| column.of_length(*number).is_some());
