@@ -149,6 +149,41 @@ pub fn chi_square(reference: &[u64], current: &[u64]) -> ChiSquare {
     ChiSquare::new(terms.sum(), occupied.len())
 }
 
+/// The same with Yates' correction for continuity, for two bins: each count moves by at most half a
+/// row towards what is expected.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn chi_square_corrected(reference: &[u64], current: &[u64]) -> ChiSquare {
+    let (m, n) = (total(reference), total(current));
+    if m == 0.0 || n == 0.0 {
+        return ChiSquare::new(0.0, 0);
+    }
+    let occupied: Vec<(f64, f64)> =
+        pairs(reference, current).filter(|(r, c)| *r > 0 || *c > 0).map(|(r, c)| (r as f64, c as f64)).collect();
+    let terms = occupied.iter().map(|(r, c)| {
+        let expected = (c + r) * n / (m + n);
+        let gap = ((c - expected).abs() - 0.5).max(0.0);
+        // Of both samples: the reference's gap is as large.
+        gap * gap / expected + gap * gap / (c + r - expected)
+    });
+    ChiSquare::new(terms.sum(), occupied.len())
+}
+
+/// Share of rows in the last bin, *missing* in every layout of `profile`; 0 without rows.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn missing_share(counts: &[u64]) -> f64 {
+    let rows = total(counts);
+    if rows == 0.0 { 0.0 } else { counts.last().copied().unwrap_or(0) as f64 / rows }
+}
+
+/// Share of current rows in bins where the reference has none: numbers out of its range,
+/// categories it has never seen; 0 without rows of either.
+#[must_use]
+pub fn unseen_share(reference: &[u64], current: &[u64]) -> f64 {
+    sum_over(reference, current, |p, q| if p == 0.0 { q } else { 0.0 })
+}
+
 /// Goodness of fit of the current rows to the reference's shares, as if those were exact (what
 /// Evidently does; for comparison only). Bins the reference has never seen are left out.
 #[must_use]

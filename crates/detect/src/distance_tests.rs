@@ -56,3 +56,19 @@ fn nothing_and_everything() {
     // Zero rule by hand: shares 10/10 and 1/20 against 1/20 and 10/10, twice .95 ln 20.
     check("psi with empty bins", psi(&[10, 0], &[0, 10]), 1.9 * 20.0_f64.ln(), 1e-12);
 }
+
+/// Bins: under, two inner ones, over, missing.
+#[test]
+fn missing_and_unseen_rows_are_shares_of_the_current_rows() {
+    let cases: [(&[u64], &[u64], f64, f64); 5] = [
+        (&[0, 50, 40, 0, 10], &[5, 40, 40, 10, 5], 0.05, 0.15),
+        (&[1, 50, 40, 0, 9], &[5, 40, 40, 10, 5], 0.05, 0.1),
+        (&[0, 50, 40, 0, 0], &[0, 10, 10, 0, 80], 0.8, 0.8),
+        (&[0, 50, 40, 0, 0], &[0, 0, 0, 0, 0], 0.0, 0.0),
+        (&[], &[], 0.0, 0.0),
+    ];
+    for (reference, current, missing, unseen) in cases {
+        check("missing", missing_share(current), missing, 1e-15);
+        check("unseen", unseen_share(reference, current), unseen, 1e-15);
+    }
+}

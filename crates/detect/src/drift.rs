@@ -51,7 +51,7 @@ pub fn psi(reference: &[u64], current: &[u64], tolerance: f64) -> Psi {
 
 /// Both histograms with neighbouring bins merged until each expects enough rows; what is left
 /// over at the end joins the last one.
-fn merged(reference: &[u64], current: &[u64]) -> (Vec<u64>, Vec<u64>) {
+pub(crate) fn merged(reference: &[u64], current: &[u64]) -> (Vec<u64>, Vec<u64>) {
     let (m, n) = (distance::total(reference), distance::total(current));
     let (mut old, mut new): (Vec<u64>, Vec<u64>) = (Vec::new(), Vec::new());
     let (mut r, mut c) = (0_u64, 0_u64);

@@ -1,0 +1,256 @@
+//! Shift of columns over time, within a stated budget of false alarms.
+//!
+//! A test repeated for every column and slice is an alarm clock, and undrifted data wanders: it has
+//! days and seasons, and rows of a slice resemble each other. [`Shift`] keeps a budget of A false
+//! alarms in a period of N slices by three controls together:
+//!
+//! 1. **Wander.** The reference is cut into its slices, in the order of time, and each is compared
+//!    with the rest. By how much these differ beyond sampling is the column's [`Wander`], measured
+//!    for single slices and for runs of 4, 16 and 64, and widened by what so few and so correlated
+//!    slices leave unknown. The null is then G = (1 + wander × size) × chi-square(1) +
+//!    chi-square(bins − 2), all wander being in one direction, which gives the heaviest tail.
+//! 2. **Columns.** Within a look the p values go through Benjamini and Hochberg's procedure.
+//! 3. **Time.** Runs of each length are looked at once, when full, and never again; a look at runs
+//!    of s slices has level A × s / (N × lengths). So small lasting shifts are found by long runs
+//!    with the full power of their merged counts, and large ones at once.
+//!
+//! **Guarantee**: if each p value is at most uniform, false alarms in N slices number at most A in
+//! expectation. That sums the levels of all looks: however looks, hours and lengths depend on one
+//! another in time, it holds, and nothing is multiplied up from slice to slice. **Premises**: the
+//! reference has seen the wander (a season longer than the reference counts as drift, and is one
+//! against it), and columns depend on one another positively at most (otherwise Benjamini and
+//! Hochberg lose the factor Σ 1/i of Benjamini and Yekutieli, Annals of Statistics 29, 2001).
+//! Why not an e-detector as in [`crate::harm`]: it multiplies evidence of successive slices, which
+//! is sound only if the mean *given the past* is tolerated, and a wandering column breaks that.
+
+use crate::chi_square::{survival, upper_quantile};
+use crate::correction::benjamini_hochberg;
+use crate::distance::{self, total};
+use crate::drift::merged;
+use serde::{Deserialize, Serialize};
+
+/// Lengths of the runs that are looked at, in slices.
+pub const LENGTHS: [u64; 4] = [1, 4, 16, 64];
+/// Runs of a length that the reference must hold before that length is looked at.
+pub const RUNS_MIN: usize = 16;
+/// A look's level is never above this, however generous the budget.
+const LEVEL_MAX: f64 = 0.05;
+/// One-sided 95 % quantile of the normal distribution: how far wander is widened.
+const Z_UPPER: f64 = 1.645;
+/// Simpson intervals of the null's convolution.
+const INTERVALS: u32 = 64;
+
+/// By how much undrifted runs of a column differ from its reference beyond sampling, in units of
+/// the population stability index, per length of [`LENGTHS`]; `None` where it is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wander {
+    per_length: [Option<f64>; LENGTHS.len()],
+}
+
+/// Difference of two histograms beyond chance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Gap {
+    /// Likelihood ratio statistic G of the merged bins: about chi-square, and with few rows in a bin
+    /// far out in the tail much more so than PSI or Pearson's.
+    g: f64,
+    degrees: f64,
+    /// n m / (n + m).
+    size: f64,
+}
+
+fn gap(reference: &[u64], current: &[u64]) -> Option<Gap> {
+    let (old, new) = merged(reference, current);
+    let (m, n) = (total(&old), total(&new));
+    if old.len() < 2 || m == 0.0 || n == 0.0 {
+        return None;
+    }
+    let part = |count: f64, expected: f64| if count > 0.0 { count * libm::log(count / expected) } else { 0.0 };
+    let terms = old.iter().zip(&new).map(|(r, c)| {
+        let (r, c) = (*r as f64, *c as f64);
+        part(r, (r + c) * (m / (m + n))) + part(c, (r + c) * (n / (m + n)))
+    });
+    Some(Gap { g: (2.0 * terms.sum::<f64>()).max(0.0), degrees: (old.len() - 1) as f64, size: n / (n + m) * m })
+}
+
+impl Wander {
+    /// Measures it on the slices of the reference, in the order of time: counts of one column, bin
+    /// by bin. Lengths of which the reference holds less than [`RUNS_MIN`] runs stay unknown.
+    #[must_use]
+    pub fn measure(slices: &[Vec<u64>]) -> Self {
+        let all = sum(slices.iter());
+        let per_length = LENGTHS.map(|length| {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            let runs = slices.chunks_exact(length).map(|run| sum(run.iter()));
+            let gaps: Vec<Gap> = runs.filter_map(|run| gap(&less(&all, &run), &run)).collect();
+            (gaps.len() >= RUNS_MIN).then(|| widened(&gaps))
+        });
+        Self { per_length }
+    }
+
+    /// Wander of runs of the length with this number in [`LENGTHS`].
+    #[must_use]
+    pub fn of_length(&self, number: usize) -> Option<f64> {
+        self.per_length.get(number).copied().flatten()
+    }
+}
+
+/// Upper bound of the wander: the larger of its estimates from mean and variance of G, over the
+/// lower 5 % quantile of such an estimate from so many independent runs, plus what sampling hides.
+fn widened(gaps: &[Gap]) -> f64 {
+    let count = gaps.len() as f64;
+    let mean = |of: &dyn Fn(&Gap) -> f64| gaps.iter().map(of).sum::<f64>() / count;
+    let excess = |gap: &Gap| (gap.g - gap.degrees) / gap.size;
+    let centre = mean(&excess);
+    let variance = mean(&|gap: &Gap| (excess(gap) - centre) * (excess(gap) - centre));
+    let sampling = mean(&|gap: &Gap| 2.0 * gap.degrees / (gap.size * gap.size));
+    let size = mean(&|gap: &Gap| gap.size);
+    let wander = centre.max(0.0);
+    // A scaled chi-square variable of one degree of freedom has variance 2 × its mean squared.
+    let beyond = (variance - sampling - 4.0 * wander / size).max(0.0);
+    let wander = wander.max((beyond / 2.0).sqrt());
+    let following = gaps.iter().zip(gaps.iter().skip(1));
+    let covariance = following.map(|(a, b)| (excess(a) - centre) * (excess(b) - centre)).sum::<f64>() / count;
+    let correlation = if variance > 0.0 { (covariance / variance).clamp(0.0, 0.95) } else { 0.0 };
+    let independent = (count * (1.0 - correlation) / (1.0 + correlation)).max(2.0);
+    let hidden = Z_UPPER * (sampling / count).sqrt();
+    wander * independent / upper_quantile(0.95, independent, 0.0) + hidden
+}
+
+fn sum<'a>(slices: impl Iterator<Item = &'a Vec<u64>>) -> Vec<u64> {
+    let mut all = Vec::new();
+    slices.for_each(|slice| add(&mut all, slice));
+    all
+}
+
+fn add(all: &mut Vec<u64>, more: &[u64]) {
+    if all.len() < more.len() {
+        all.resize(more.len(), 0);
+    }
+    for (count, more) in all.iter_mut().zip(more) {
+        *count = count.saturating_add(*more);
+    }
+}
+
+fn less(all: &[u64], part: &[u64]) -> Vec<u64> {
+    let part = part.iter().copied().chain(std::iter::repeat(0));
+    all.iter().zip(part).map(|(count, less)| count.saturating_sub(less)).collect()
+}
+
+/// P((1 + wander × size) × chi-square(1) + chi-square(degrees − 1) > G), the tolerated shift being a
+/// non-centrality of the latter; by Simpson's rule over the normal variable whose square is the
+/// former.
+fn p_value(gap: Gap, wander: f64, tolerance: f64) -> f64 {
+    let Gap { g, degrees, size } = gap;
+    let scale = 1.0 + wander.max(0.0) * size;
+    let lambda = tolerance.max(0.0) * size;
+    if scale <= 1.0 + 1e-9 {
+        return survival(g, degrees, lambda);
+    }
+    if degrees < 1.5 {
+        return survival(g / scale, 1.0, lambda / scale);
+    }
+    let end = (g / scale).sqrt();
+    let step = end / f64::from(INTERVALS);
+    let value = |i: u32| {
+        let z = step * f64::from(i);
+        libm::exp(-z * z / 2.0) * survival(g - scale * z * z, degrees - 1.0, lambda)
+    };
+    let weighted = (0..=INTERVALS).map(|i| match i {
+        0 | INTERVALS => value(i),
+        i if i % 2 == 1 => 4.0 * value(i),
+        i => 2.0 * value(i),
+    });
+    let inside = weighted.sum::<f64>() * step / 3.0 * (2.0 / std::f64::consts::PI).sqrt();
+    (inside + libm::erfc(end / std::f64::consts::SQRT_2)).clamp(0.0, 1.0)
+}
+
+/// A column that has shifted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Shifted {
+    /// Its number.
+    pub column: usize,
+    /// Slices of the run that shows it; its last is the one just fed.
+    pub slices: u64,
+    /// Population stability index of the run.
+    pub psi: f64,
+    /// P(a gap like this, if the column only wanders as the reference does and shifts by the
+    /// tolerance).
+    pub p_value: f64,
+}
+
+/// Runs of one length that are being filled.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Run {
+    slices: u64,
+    columns: Vec<Vec<u64>>,
+}
+
+/// Watches all columns of a version. Its memory is four histograms per column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shift {
+    wander: Vec<Wander>,
+    tolerance: f64,
+    /// Alarms that one slice may cost, per length.
+    alarms_per_slice: f64,
+    runs: [Run; LENGTHS.len()],
+}
+
+impl Shift {
+    /// Watches columns with this wander: at most `alarms` false ones in `period_slices`, for shifts
+    /// beyond `tolerance` (a population stability index; 0 asks for any). Lengths whose wander is
+    /// not known of any column are not looked at, and leave their share of the budget to the rest;
+    /// without any known there is no alarm.
+    #[must_use]
+    pub fn new(wander: Vec<Wander>, alarms: f64, period_slices: f64, tolerance: f64) -> Self {
+        let is_known = |number: &usize| wander.iter().any(|column| column.of_length(*number).is_some());
+        let lengths = (0..LENGTHS.len()).filter(is_known).count().max(1) as f64;
+        let alarms_per_slice = alarms.max(0.0) / (period_slices.max(1.0) * lengths);
+        Self { wander, tolerance, alarms_per_slice, runs: std::array::from_fn(|_| Run::default()) }
+    }
+
+    /// Feeds one closed slice, in slice order, once: counts per column, beside those of the
+    /// reference. What is returned has shifted; a column may stand there for more than one length.
+    pub fn step(&mut self, reference: &[Vec<u64>], slice: &[Vec<u64>]) -> Vec<Shifted> {
+        let mut found = Vec::new();
+        for (number, length) in LENGTHS.into_iter().enumerate() {
+            let Some(run) = self.runs.get_mut(number) else { continue };
+            run.columns.resize_with(slice.len().max(run.columns.len()), Vec::new);
+            run.columns.iter_mut().zip(slice).for_each(|(all, more)| add(all, more));
+            run.slices += 1;
+            if run.slices >= length {
+                let full = std::mem::take(run);
+                let level = (self.alarms_per_slice * length as f64).min(LEVEL_MAX);
+                found.extend(self.look(reference, &full.columns, number, level).map(|(column, p_value)| {
+                    let pair = (reference.get(column), full.columns.get(column));
+                    let psi = pair.0.zip(pair.1).map_or(0.0, |(old, new)| distance::psi(old, new));
+                    Shifted { column, slices: length, psi, p_value }
+                }));
+            }
+        }
+        found
+    }
+
+    /// Columns of a full run that are beyond chance at this level.
+    fn look(
+        &self,
+        reference: &[Vec<u64>],
+        run: &[Vec<u64>],
+        number: usize,
+        level: f64,
+    ) -> impl Iterator<Item = (usize, f64)> + use<> {
+        let tolerance = self.tolerance;
+        let columns = self.wander.iter().zip(reference).zip(run);
+        let p_values: Vec<f64> = columns
+            .map(|((wander, old), new)| match (wander.of_length(number), gap(old, new)) {
+                (Some(wander), Some(gap)) => p_value(gap, wander, tolerance),
+                _ => 1.0,
+            })
+            .collect();
+        let rejected = benjamini_hochberg(&p_values, level);
+        p_values.into_iter().enumerate().zip(rejected).filter(|(_, is_shifted)| *is_shifted).map(|(found, _)| found)
+    }
+}
+
+#[cfg(test)]
+#[path = "shift_tests.rs"]
+mod tests;
