@@ -6,7 +6,7 @@
 //! Read in this order: [`cell`] (what a label adds), [`loss`](mod@loss) (the loss of a row),
 //! [`performance`] (one version's sums), its kinds [`binary`], [`multiclass`], [`regression`],
 //! [`curve`] (areas), [`cost`](mod@cost), [`bets`] (sums of the sequential tests), [`baseline`],
-//! [`interval`].
+//! [`interval`], [`estimate`] (performance before labels).
 
 pub mod baseline;
 pub mod bets;
@@ -17,6 +17,7 @@ mod confusion;
 pub mod cost;
 pub mod curve;
 mod error;
+pub mod estimate;
 pub mod interval;
 pub mod loss;
 pub mod multiclass;

@@ -25,6 +25,8 @@ impl Term for Fixed {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sparse<T>(Vec<(u32, T)>);
 
+/// Fixed-point sums by key.
+pub(crate) type FixedSums = Sparse<Fixed>;
 /// Counts by key.
 pub(crate) type Histogram = Sparse<i64>;
 
