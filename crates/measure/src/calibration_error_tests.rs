@@ -1,14 +1,5 @@
 use super::{Reliability, raw_and_null};
-
-/// A published, seeded generator, so that the simulation needs no library: SplitMix64
-/// (G. Steele, D. Lea, C. Flood, OOPSLA 2014).
-fn uniform(state: &mut u64) -> f64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-}
+use crate::simulation::uniform;
 
 #[test]
 fn the_null_mean_is_that_of_a_calibrated_model() {

@@ -6,7 +6,7 @@
 //! Read in this order: [`cell`] (what a label adds), [`loss`](mod@loss) (the loss of a row),
 //! [`performance`] (one version's sums), its kinds [`binary`], [`multiclass`], [`regression`],
 //! [`curve`] (areas), [`cost`](mod@cost), [`bets`] (sums of the sequential tests), [`baseline`],
-//! [`interval`], [`estimate`] (performance before labels).
+//! [`interval`], [`sequence`] (an interval for every look), [`estimate`] (performance before labels).
 
 pub mod baseline;
 pub mod bets;
@@ -23,6 +23,7 @@ pub mod loss;
 pub mod multiclass;
 pub mod performance;
 pub mod regression;
+pub mod sequence;
 mod sparse;
 mod sums;
 
@@ -34,13 +35,17 @@ pub use confusion::kappa_against;
 pub use cost::{CostMatrix, cost};
 pub use curve::{Auc, AveragePrecision};
 pub use error::Error;
+pub use estimate::{Calibration, ChildSums, Expected};
 pub use interval::Estimate;
 pub use loss::{Shape, loss};
 pub use multiclass::Multiclass;
 pub use performance::Performance;
 pub use regression::Regression;
+pub use sequence::ConfidenceSequence;
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod size_tests;
