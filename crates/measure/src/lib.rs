@@ -37,7 +37,7 @@ pub use curve::{Auc, AveragePrecision};
 pub use error::Error;
 pub use estimate::{Calibration, ChildSums, Expected};
 pub use interval::Estimate;
-pub use loss::{Shape, loss};
+pub use loss::{Shape, loss, predicted_class};
 pub use multiclass::Multiclass;
 pub use performance::Performance;
 pub use regression::Regression;

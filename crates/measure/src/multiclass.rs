@@ -5,9 +5,10 @@ use crate::calibration_error::{Reliability, bin_of};
 use crate::confusion::Confusion;
 use crate::curve;
 use crate::interval::{self, Estimate};
-use crate::loss::{class_of, half_brier, log_loss};
+use crate::loss::{class_of, half_brier, log_loss, predicted_class};
 use crate::sparse::Histogram;
 use crate::sums::{Moments, unit};
+use domain::Task;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -49,21 +50,16 @@ impl Multiclass {
     /// Adds (+1) or takes out (−1) a row. Broken probabilities count as entirely wrong.
     pub(crate) fn add(&mut self, score: &[f64], label: f64, sign: i64) {
         let class = class_of(label);
-        let mut predicted = (0, f64::NEG_INFINITY);
-        for (i, probability) in score.iter().enumerate() {
-            if *probability > predicted.1 {
-                predicted = (i, *probability);
-            }
-        }
-        self.add_class(predicted.0, class, sign);
+        let predicted = predicted_class(Task::MulticlassClassification, score);
+        self.add_class(predicted, class, sign);
         let brier = half_brier(score, class);
         let brier = if brier.is_nan() { 1.0 } else { brier.clamp(0.0, 1.0) };
         self.scored = self.scored.saturating_add(unit(sign));
         self.log_loss.add(log_loss(score.get(class).copied().unwrap_or(0.0)), sign);
         self.brier.add(brier, sign);
         let known = |p: f64| (!p.is_nan()).then(|| p.clamp(0.0, 1.0));
-        let confidence = score.get(predicted.0).copied().and_then(known).unwrap_or(1.0);
-        self.confidence.add(confidence, predicted.0 == class && class < score.len(), sign);
+        let confidence = score.get(predicted).copied().and_then(known).unwrap_or(1.0);
+        self.confidence.add(confidence, predicted == class && class < score.len(), sign);
         if self.classes <= AUC_CLASSES_MAX {
             for (place, number) in (0..self.classes).enumerate() {
                 let is_class = place == class;

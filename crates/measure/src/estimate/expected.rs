@@ -54,7 +54,7 @@ impl Expected {
     }
 
     /// Adds (sign 1) or takes out (sign −1) a row: its raw score as in [`crate::Performance::add`],
-    /// its predicted class, and its class probabilities as [`super::Calibration::apply`] makes
+    /// its predicted class ([`crate::predicted_class`]), and its class probabilities as [`super::Calibration::apply`] makes
     /// them. A probability that is no number counts as 0.
     pub fn add(&mut self, score: &[f64], predicted: usize, probabilities: &[f64], sign: i64) {
         let known = |p: f64| if p.is_nan() { 0.0 } else { p.clamp(0.0, 1.0) };
@@ -203,3 +203,7 @@ impl Expected {
 fn within(value: f64, standard_error: f64) -> Estimate {
     Estimate::within(value, Z_95 * standard_error, 0.0, 1.0)
 }
+
+#[cfg(test)]
+#[path = "expected_tests.rs"]
+mod tests;
