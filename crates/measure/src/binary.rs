@@ -84,28 +84,16 @@ impl Binary {
         interval::mean(self.scores.total(), self.brier.sum.to_f64(), self.brier.squares.to_f64()).map(|e| e.value)
     }
 
-    /// `[negatives, positives]` by score bin; only an incomplete window can hold negative counts.
-    #[allow(clippy::cast_precision_loss)]
-    fn bins(&self) -> Vec<[f64; 2]> {
-        let mut bins = vec![[0.0; 2]; SCORE_BINS as usize];
-        for (key, count) in self.scores.iter() {
-            if let Some(bin) = bins.get_mut((key / 2) as usize) {
-                bin[(key % 2) as usize] = count.max(0) as f64;
-            }
-        }
-        bins
-    }
-
     /// Area under the ROC curve. `None` without rows of both classes.
     #[must_use]
     pub fn auc(&self) -> Option<Auc> {
-        curve::auc(self.bins().into_iter())
+        curve::auc(curve::bins(&self.scores, SCORE_BINS).into_iter())
     }
 
     /// Area under the precision-recall curve. `None` without positive rows.
     #[must_use]
     pub fn average_precision(&self) -> Option<AveragePrecision> {
-        curve::average_precision(self.bins().into_iter().rev())
+        curve::average_precision(curve::bins(&self.scores, SCORE_BINS).into_iter().rev())
     }
 
     fn calibration_error(&self) -> Option<Estimate> {

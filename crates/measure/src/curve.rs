@@ -2,6 +2,21 @@
 //! have cost.
 
 use crate::interval::{self, Estimate, Z_95};
+use crate::sparse::Histogram;
+
+/// `[negatives, positives]` of so many bins, from rows by `2 × bin + is positive`. Only an
+/// incomplete window can hold negative counts: they count as none.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn bins(rows: &Histogram, count: u32) -> Vec<[f64; 2]> {
+    let mut bins = vec![[0.0; 2]; count as usize];
+    for (key, rows) in rows.iter() {
+        if let Some([negatives, positives]) = bins.get_mut((key / 2) as usize) {
+            let place = if key % 2 == 0 { negatives } else { positives };
+            *place = rows.max(0) as f64;
+        }
+    }
+    bins
+}
 
 /// Area under the ROC curve from binned scores.
 #[derive(Debug, Clone, Copy, PartialEq)]

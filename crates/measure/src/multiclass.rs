@@ -123,14 +123,8 @@ impl Multiclass {
     /// Mean one-against-rest AUC of the classes that have rows and are not all of them. Classes
     /// share rows, so the interval is the mean of theirs: as if their errors went together, hence
     /// never too narrow for that. `None` beyond [`AUC_CLASSES_MAX`] classes.
-    #[allow(clippy::cast_precision_loss)]
     fn auc_macro(&self) -> Option<Estimate> {
-        let mut bins = vec![[0.0; 2]; (AUC_CLASSES_MAX * CLASS_SCORE_BINS) as usize];
-        for (key, count) in self.scores.iter() {
-            if let Some(bin) = bins.get_mut((key / 2) as usize) {
-                bin[(key % 2) as usize] = count.max(0) as f64;
-            }
-        }
+        let bins = curve::bins(&self.scores, AUC_CLASSES_MAX * CLASS_SCORE_BINS);
         let areas = bins.chunks_exact(CLASS_SCORE_BINS as usize);
         interval::average(areas.filter_map(|bins| curve::auc(bins.iter().copied())).map(|auc| auc.estimate()))
     }

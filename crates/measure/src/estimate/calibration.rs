@@ -53,17 +53,17 @@ impl ScoreMap {
 }
 
 fn helps(rows: &[(f64, bool)]) -> Result<bool, Error> {
-    let mut dealt = [0_usize; 2];
+    let (mut negatives, mut positives) = (0_usize, 0_usize);
     let mut rows: Vec<(f64, bool, usize)> = rows
         .iter()
         .map(|(score, positive)| {
-            let rank = &mut dealt[usize::from(*positive)];
+            let rank = if *positive { &mut positives } else { &mut negatives };
             *rank += 1;
             (*score, *positive, *rank % FOLDS)
         })
         .collect();
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-    if dealt.iter().any(|count| *count < FOLDS) || auc(&rows) > AUC_PERFECT {
+    if negatives.min(positives) < FOLDS || auc(&rows) > AUC_PERFECT {
         return Ok(false);
     }
     let mut after = Vec::with_capacity(rows.len());

@@ -63,6 +63,16 @@ impl ChildSums {
         self.rows
     }
 
+    /// Mean a, mean variance of |e| given the row, and variance of a between rows. `None` without
+    /// rows, and where some row has no predicted square.
+    #[allow(clippy::cast_precision_loss)]
+    pub(super) fn mean_and_variances(&self) -> Option<(f64, f64, f64)> {
+        let n = self.rows as f64;
+        let mean = self.absolute.sum.to_f64() / n;
+        let between = self.absolute.squares.to_f64() / n - mean * mean;
+        (self.rows > 0 && self.squared_rows == self.rows).then(|| (mean, self.spread.to_f64() / n, between))
+    }
+
     /// `mae` = Σ a / n; `rmse` = √(Σ s / n) of the predicted squares s, if every row has one. Then
     /// the interval of `mae` says where the realised one will lie if both models are right: the
     /// variance of |e| given the row is s − a². Without squares there is none.

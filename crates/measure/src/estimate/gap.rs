@@ -1,20 +1,29 @@
 //! Realised minus estimated: what scores could not know of themselves, hence a sign of concept
 //! drift.
 
+use super::child::ChildSums;
 use super::expected::Expected;
 use crate::interval::Z_95;
 use serde::{Deserialize, Serialize};
 
-/// Realised accuracy minus the estimate.
+/// A realised metric minus its estimate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
-    /// Realised minus estimated, in [−1, 1]; negative where the model is worse than it says.
+    /// Realised minus estimated: an accuracy is too low, a mean absolute error too high where the
+    /// model is worse than it says.
     pub value: f64,
     /// Its standard error while the probabilities are right.
     pub standard_error: f64,
 }
 
 impl Gap {
+    /// `inside`: variance of a row's outcome around its own estimate, `between`: variance of the
+    /// estimates between rows, n labelled of m scored rows.
+    fn new(value: f64, inside: f64, between: f64, n: f64, m: f64) -> Self {
+        let variance = inside.max(0.0) / n + between.max(0.0) * (1.0 / n - 1.0 / m).max(0.0);
+        Self { value, standard_error: variance.sqrt() }
+    }
+
     /// Whether the gap is beyond noise, looked at once: |value| > 1.96 standard errors. A look at
     /// every slice needs [`SliceGap`] and an e-detector instead.
     #[must_use]
@@ -40,9 +49,19 @@ pub fn gap(right: i64, labelled: i64, expected: &Expected) -> Option<Gap> {
     let (n, m) = (labelled as f64, expected.rows() as f64);
     let inside = error * error * m;
     // Var(q) = E q − E q (1 − q) − (E q)².
-    let between = (estimated - inside - estimated * estimated).max(0.0);
-    let variance = inside / n + between * (1.0 / n - 1.0 / m).max(0.0);
-    Some(Gap { value: right as f64 / n - estimated, standard_error: variance.sqrt() })
+    let between = estimated - inside - estimated * estimated;
+    Some(Gap::new(right as f64 / n - estimated, inside, between, n, m))
+}
+
+/// The same for a regression: the mean absolute error of `labelled` rows minus what the child models
+/// say of all scored rows. `None` without rows, with an error that is no number, and where some row
+/// has no predicted square, hence no known variance.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn error_gap(mae: f64, labelled: i64, expected: &ChildSums) -> Option<Gap> {
+    let (estimated, inside, between) = expected.mean_and_variances()?;
+    (labelled > 0 && mae.is_finite())
+        .then(|| Gap::new(mae - estimated, inside, between, labelled as f64, expected.rows() as f64))
 }
 
 /// Errors of one mature slice against those expected of it, for a test at every slice. All numbers

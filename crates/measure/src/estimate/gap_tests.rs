@@ -1,5 +1,5 @@
-use super::{SliceGap, gap};
-use crate::estimate::Expected;
+use super::{SliceGap, error_gap, gap};
+use crate::estimate::{ChildSums, Expected};
 use crate::simulation::uniform;
 
 /// A calibrated model on `scored` rows, of which about `share` get labels: (right, labelled, sums).
@@ -68,4 +68,35 @@ fn a_factor_is_one_on_average_at_the_tolerated_risk() {
     for (bet, tolerance) in [(5.0, 0.05), (0.0, 0.05), (1.0, 0.9), (1.0, -0.2), (f64::NAN, 0.0)] {
         assert_eq!(slice.log_factor(bet, tolerance), None, "{bet} {tolerance}");
     }
+}
+
+#[test]
+fn the_standard_error_of_an_error_gap_is_that_of_right_child_models() {
+    let mut state = 7;
+    for share in [1.0, 0.3] {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for _ in 0..400 {
+            let (mut errors, mut labelled, mut sums) = (0.0, 0, ChildSums::default());
+            for _ in 0..500 {
+                // |e| uniform in [0, 2a): mean a, mean square 4a²/3.
+                let a = 1.0 + 9.0 * uniform(&mut state);
+                sums.add(a, Some(4.0 * a * a / 3.0), 1);
+                let error = 2.0 * a * uniform(&mut state);
+                if uniform(&mut state) < share {
+                    errors += error;
+                    labelled += 1;
+                }
+            }
+            let gap = error_gap(errors / labelled as f64, labelled, &sums).unwrap();
+            sum += gap.value / gap.standard_error;
+            squares += (gap.value / gap.standard_error).powi(2);
+        }
+        // Mean 0 and variance 1, each within four of its own standard errors.
+        assert!((sum / 400.0).abs() < 0.2, "share {share}: mean {}", sum / 400.0);
+        assert!((squares / 400.0 - 1.0).abs() < 0.29, "share {share}: variance {}", squares / 400.0);
+    }
+    let mut without = ChildSums::default();
+    without.add(1.0, None, 1);
+    assert_eq!(error_gap(1.0, 1, &without), None);
+    assert_eq!(error_gap(f64::NAN, 1, &ChildSums::default()), None);
 }
