@@ -1,9 +1,12 @@
 //! Sums of a binary classifier.
 
 use crate::baseline::Labels;
-use crate::histogram::Histogram;
+use crate::calibration_error::{CONFIDENCE_BINS, bin_of, expected_error, units};
+use crate::confusion::Confusion;
+use crate::curve::{self, Auc, AveragePrecision};
 use crate::interval::{self, Estimate};
 use crate::loss::log_loss;
+use crate::sparse::Histogram;
 use crate::sums::{Moments, unit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,23 +23,8 @@ pub struct Binary {
     brier: Moments,
     /// Rows by `2 × score bin + label`; empty where only classes were predicted.
     scores: Histogram,
-}
-
-/// Area under the ROC curve from binned scores.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Auc {
-    /// The area, ties inside a bin counting half.
-    pub value: f64,
-    /// The exact area differs by no more than this: half the share of pairs that tie in a bin.
-    pub worst_error: f64,
-    /// Standard error by Hanley and McNeil.
-    pub standard_error: f64,
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn score_bin(score: f64) -> u32 {
-    // `as` saturates: broken scores fall into the first or last bin.
-    ((score * f64::from(SCORE_BINS)) as u32).min(SCORE_BINS - 1)
+    /// Σ score by bin of the calibration error, in whole steps.
+    probability: Histogram,
 }
 
 impl Binary {
@@ -48,7 +36,8 @@ impl Binary {
         let target = f64::from(u8::from(positive));
         self.log_loss.add(log_loss(if positive { score } else { 1.0 - score }), sign);
         self.brier.add((score - target) * (score - target), sign);
-        self.scores.add(2 * score_bin(score) + u32::from(positive), unit(sign));
+        self.scores.add(2 * bin_of(score, SCORE_BINS) + u32::from(positive), unit(sign));
+        self.probability.add(bin_of(score, CONFIDENCE_BINS), units(score, sign));
     }
 
     /// Adds or takes out a row of which only the predicted class is known.
@@ -66,10 +55,11 @@ impl Binary {
         self.log_loss.merge(&other.log_loss);
         self.brier.merge(&other.brier);
         self.scores.merge(&other.scores);
+        self.probability.merge(&other.probability);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.confusion == [0; 4] && self.log_loss.is_zero() && self.brier.is_zero() && self.scores.is_empty()
+        *self == Self::default()
     }
 
     /// Rows.
@@ -94,57 +84,51 @@ impl Binary {
         interval::mean(self.scores.total(), self.brier.sum.to_f64(), self.brier.squares.to_f64()).map(|e| e.value)
     }
 
-    /// AUC = Σ_b pos_b (Σ_{c<b} neg_c + neg_b / 2) / (P N), with worst error ½ Σ_b pos_b neg_b / (P N).
-    /// `None` without rows of both classes.
+    /// Area under the ROC curve. `None` without rows of both classes.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)]
     pub fn auc(&self) -> Option<Auc> {
-        let mut bins = [[0_i64; 2]; SCORE_BINS as usize];
+        curve::auc(curve::bins(&self.scores, SCORE_BINS).into_iter())
+    }
+
+    /// Area under the precision-recall curve. `None` without positive rows.
+    #[must_use]
+    pub fn average_precision(&self) -> Option<AveragePrecision> {
+        curve::average_precision(curve::bins(&self.scores, SCORE_BINS).into_iter().rev())
+    }
+
+    fn calibration_error(&self) -> Option<Estimate> {
+        let width = SCORE_BINS / CONFIDENCE_BINS;
+        let mut rows = Histogram::default();
         for (key, count) in self.scores.iter() {
-            if let Some(bin) = bins.get_mut((key / 2) as usize) {
-                // Only an incomplete window can hold negative counts.
-                bin[(key % 2) as usize] = count.max(0);
-            }
+            rows.add(2 * (key / 2 / width) + key % 2, count);
         }
-        let (mut below, mut positives, mut twice_area, mut ties) = (0_i128, 0_i128, 0_i128, 0_i128);
-        for [negative, positive] in bins.map(|bin| bin.map(i128::from)) {
-            twice_area += positive * (2 * below + negative);
-            ties += positive * negative;
-            below += negative;
-            positives += positive;
-        }
-        let pairs = positives * below;
-        if pairs == 0 {
-            return None;
-        }
-        let value = twice_area as f64 / (2.0 * pairs as f64);
-        let worst_error = ties as f64 / (2.0 * pairs as f64);
-        let (positives, negatives) = (i64::try_from(positives).ok()?, i64::try_from(below).ok()?);
-        let standard_error = interval::hanley_mcneil(value, positives, negatives)?;
-        Some(Auc { value, worst_error, standard_error })
+        expected_error(&rows, &self.probability)
+    }
+
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (usize, usize, i64)> {
+        self.confusion.into_iter().enumerate().map(|(place, rows)| (place / 2, place % 2, rows))
     }
 
     pub(crate) fn metrics(&self) -> BTreeMap<String, Estimate> {
-        let right = self.confusion[0] + self.confusion[3];
-        let scored = self.scores.total();
-        // The interval of the AUC covers the error of binning too.
-        let auc = self.auc().map(|auc| {
-            let half = interval::Z_95 * auc.standard_error + auc.worst_error;
-            Estimate {
-                value: auc.value,
-                low: Some((auc.value - half).max(0.0)),
-                high: Some((auc.value + half).min(1.0)),
-            }
-        });
-        let mean = |m: &Moments| interval::mean(scored, m.sum.to_f64(), m.squares.to_f64());
-        [
-            ("accuracy", interval::wilson(right, self.rows())),
+        let mean = |m: &Moments| interval::mean(self.scores.total(), m.sum.to_f64(), m.squares.to_f64());
+        let mut found = vec![
             ("log_loss", mean(&self.log_loss)),
-            ("auc", auc),
             ("brier", mean(&self.brier)),
-        ]
-        .into_iter()
-        .filter_map(|(name, estimate)| Some((name.to_owned(), estimate?)))
-        .collect()
+            ("ece", self.calibration_error()),
+            ("auc", self.auc().map(|auc| auc.estimate())),
+            ("average_precision", self.average_precision().map(|area| area.estimate())),
+        ];
+        if let Some(confusion) = Confusion::new(2, self.cells()) {
+            found.extend([
+                ("accuracy", confusion.accuracy()),
+                ("balanced_accuracy", Some(confusion.balanced_accuracy())),
+                ("precision", confusion.precision(1)),
+                ("recall", confusion.recall(1)),
+                ("f1", confusion.f1(1)),
+                ("kappa", confusion.kappa()),
+                ("predicted_positive_share", confusion.predicted_share(1)),
+            ]);
+        }
+        interval::named(found)
     }
 }

@@ -1,6 +1,7 @@
 //! Metrics with their 95 % intervals.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Two-sided 95 % quantile of the normal distribution.
 pub const Z_95: f64 = 1.959_963_984_540_054;
@@ -21,6 +22,11 @@ impl Estimate {
     #[must_use]
     pub fn bare(value: f64) -> Self {
         Self { value, low: None, high: None }
+    }
+
+    /// value ± half, cut off at the least and greatest possible value.
+    pub(crate) fn within(value: f64, half: f64, least: f64, greatest: f64) -> Self {
+        Self { value, low: Some((value - half).max(least)), high: Some((value + half).min(greatest)) }
     }
 }
 
@@ -57,16 +63,47 @@ pub fn mean(rows: i64, sum: f64, squares: f64) -> Option<Estimate> {
     Some(Estimate { value, low: Some(value - half), high: Some(value + half) })
 }
 
-/// Standard error of an AUC (J. A. Hanley, B. J. McNeil, Radiology 143, 1982).
-#[must_use]
+/// Weighted sum of independent estimates whose own intervals are known (MOVER: G. Y. Zou,
+/// A. Donner, Statistics in Medicine 27, 2008): low = value − √Σ w² (v − l)², high likewise. Unlike
+/// the normal interval it has a width where every rate is 0 or 1. Parts without interval count as
+/// exact.
+pub(crate) fn mover(parts: impl Iterator<Item = (f64, Estimate)>) -> Estimate {
+    let (mut value, mut below, mut above) = (0.0, 0.0, 0.0);
+    for (weight, part) in parts {
+        let reach = |end: Option<f64>| end.map_or(0.0, |end| weight * (end - part.value));
+        value += weight * part.value;
+        below += reach(part.low) * reach(part.low);
+        above += reach(part.high) * reach(part.high);
+    }
+    Estimate { value, low: Some(value - f64::sqrt(below)), high: Some(value + f64::sqrt(above)) }
+}
+
+/// Mean of estimates of which nothing says that they are independent: the mean of their values and
+/// of their ends. `None` without any.
 #[allow(clippy::cast_precision_loss)]
-pub fn hanley_mcneil(auc: f64, positives: i64, negatives: i64) -> Option<f64> {
-    if positives <= 0 || negatives <= 0 {
+pub(crate) fn average(parts: impl Iterator<Item = Estimate>) -> Option<Estimate> {
+    let parts: Vec<Estimate> = parts.collect();
+    let count = parts.len() as f64;
+    let mean = |end: fn(&Estimate) -> f64| parts.iter().map(end).sum::<f64>() / count;
+    let ends = (mean(|e| e.low.unwrap_or(e.value)), mean(|e| e.high.unwrap_or(e.value)));
+    (!parts.is_empty()).then(|| Estimate { value: mean(|e| e.value), low: Some(ends.0), high: Some(ends.1) })
+}
+
+/// Standard error of an AUC (J. A. Hanley, B. J. McNeil, Radiology 143, 1982) of so many positive
+/// and negative rows, expected ones included. `None` without both.
+#[must_use]
+pub fn hanley_mcneil(auc: f64, positives: f64, negatives: f64) -> Option<f64> {
+    if positives <= 0.0 || negatives <= 0.0 {
         return None;
     }
-    let (p, n) = (positives as f64, negatives as f64);
+    let (p, n) = (positives, negatives);
     let q1 = auc / (2.0 - auc);
     let q2 = 2.0 * auc * auc / (1.0 + auc);
     let squared = auc * (1.0 - auc) + (p - 1.0) * (q1 - auc * auc) + (n - 1.0) * (q2 - auc * auc);
     Some((squared.max(0.0) / (p * n)).sqrt())
+}
+
+/// Those that are known, by name.
+pub(crate) fn named(metrics: Vec<(&'static str, Option<Estimate>)>) -> BTreeMap<String, Estimate> {
+    metrics.into_iter().filter_map(|(name, estimate)| Some((name.to_owned(), estimate?))).collect()
 }

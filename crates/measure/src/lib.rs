@@ -5,26 +5,47 @@
 //! again exactly. Ratios, roots and logarithms are computed from the sums, once, by the judge.
 //! Read in this order: [`cell`] (what a label adds), [`loss`](mod@loss) (the loss of a row),
 //! [`performance`] (one version's sums), its kinds [`binary`], [`multiclass`], [`regression`],
-//! [`bets`] (sums of the sequential tests), [`baseline`], [`interval`].
+//! [`curve`] (areas), [`cost`](mod@cost), [`bets`] (sums of the sequential tests), [`baseline`],
+//! [`interval`], [`sequence`] (an interval for every look), [`estimate`] (performance before labels).
 
 pub mod baseline;
 pub mod bets;
 pub mod binary;
+mod calibration_error;
 pub mod cell;
-mod histogram;
+mod confusion;
+pub mod cost;
+pub mod curve;
+mod error;
+pub mod estimate;
 pub mod interval;
 pub mod loss;
 pub mod multiclass;
 pub mod performance;
 pub mod regression;
+pub mod sequence;
+mod sparse;
 mod sums;
 
 pub use baseline::{Labels, majority};
 pub use bets::{HarmSums, PAIR_BETS, PairSums};
 pub use binary::Binary;
 pub use cell::{Cell, Row};
+pub use confusion::kappa_against;
+pub use cost::{CostMatrix, cost};
+pub use curve::{Auc, AveragePrecision};
+pub use error::Error;
+pub use estimate::{Calibration, ChildSums, Expected};
 pub use interval::Estimate;
-pub use loss::{Shape, loss};
+pub use loss::{Shape, loss, predicted_class};
 pub use multiclass::Multiclass;
 pub use performance::Performance;
 pub use regression::Regression;
+pub use sequence::ConfidenceSequence;
+
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod size_tests;

@@ -30,6 +30,26 @@ pub fn loss(shape: Shape, score: &[f64], label: f64, scale: f64) -> f64 {
     if raw.is_nan() { 1.0 } else { raw.clamp(0.0, 1.0) }
 }
 
+/// The class that a score predicts: binary the positive one (1) from 0.5 on; of several classes the
+/// one of the greatest probability, the first of equals. A score of nothing but broken numbers
+/// predicts class 0, as does every number of a regression.
+#[must_use]
+pub fn predicted_class(task: Task, score: &[f64]) -> usize {
+    match task {
+        Task::BinaryClassification => usize::from(score.first().is_some_and(|score| *score >= 0.5)),
+        Task::MulticlassClassification => {
+            let mut greatest = (0, f64::NEG_INFINITY);
+            for (class, probability) in score.iter().enumerate() {
+                if *probability > greatest.1 {
+                    greatest = (class, *probability);
+                }
+            }
+            greatest.0
+        }
+        Task::Regression => 0,
+    }
+}
+
 /// Half the squared distance between probabilities and a one-hot label, not clamped.
 pub(crate) fn half_brier(score: &[f64], class: usize) -> f64 {
     if class >= score.len() {
@@ -57,7 +77,7 @@ pub(crate) fn log_loss(probability: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Shape, log_loss, loss};
+    use super::{Shape, log_loss, loss, predicted_class};
     use domain::Task;
 
     #[test]
@@ -81,6 +101,22 @@ mod tests {
         for (shape, score, label, scale, expected) in cases {
             let found = loss(shape, score, label, scale);
             assert!((found - expected).abs() < 1e-12, "{shape:?} {score:?} {label}: {found}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn the_first_of_the_greatest_probabilities_predicts() {
+        let cases: [(Task, &[f64], usize); 7] = [
+            (Task::BinaryClassification, &[0.5], 1),
+            (Task::BinaryClassification, &[0.499], 0),
+            (Task::BinaryClassification, &[f64::NAN], 0),
+            (Task::MulticlassClassification, &[0.2, 0.4, 0.4], 1),
+            (Task::MulticlassClassification, &[f64::NAN, 0.1, 0.3], 2),
+            (Task::MulticlassClassification, &[], 0),
+            (Task::Regression, &[7.0], 0),
+        ];
+        for (task, score, expected) in cases {
+            assert_eq!(predicted_class(task, score), expected, "{task:?} {score:?}");
         }
     }
 

@@ -95,8 +95,29 @@ impl Performance {
         }
     }
 
-    /// By name, as far as the rows allow: `accuracy`, `log_loss`, `auc` (binary), `brier`; or
-    /// `mae`, `rmse`, `bias`, `r2`. Rows predicted by a label have no probabilities: accuracy only.
+    /// Label, predicted class and rows of every pair that occurs; empty in regression.
+    #[must_use]
+    pub fn confusion(&self) -> Vec<(usize, usize, i64)> {
+        match self {
+            Self::Binary(sums) => sums.cells().filter(|cell| cell.2 != 0).collect(),
+            Self::Multiclass(sums) => sums.confusion().collect(),
+            Self::Regression(_) => Vec::new(),
+        }
+    }
+
+    /// By name, as far as the rows allow; what is undefined on them is left out.
+    ///
+    /// | task | from predicted classes | from probabilities as well |
+    /// |---|---|---|
+    /// | binary | `accuracy`, `balanced_accuracy`, `precision`, `recall`, `f1`, `kappa`, `predicted_positive_share` | `log_loss`, `brier`, `ece`, `auc`, `average_precision` |
+    /// | several classes | `accuracy`, `balanced_accuracy`, `kappa`; `precision_`, `recall_`, `f1_` each with `macro`, `micro`, `weighted` | `log_loss`, `brier`, `ece`, `auc_macro` |
+    ///
+    /// Regression: `mae`, `rmse`, `bias`, `r2`, `mape`, `mape_skipped` (a count).
+    /// Definitions are scikit-learn's but for `brier` of several classes, which is half of its, and
+    /// `ece`. Intervals, of 95 %: Wilson for rates and `f1`; normal for means (`log_loss`, `brier`,
+    /// `mae`, `bias`, `mape`); MOVER for means of rates; Hanley-McNeil for AUCs and a logit one for
+    /// `average_precision`, both widened by what binning may cost; delta method for `kappa`,
+    /// `f1_macro`, `f1_weighted`, `precision_weighted`. None for `rmse`, `r2`, `ece`.
     #[must_use]
     pub fn metrics(&self) -> BTreeMap<String, Estimate> {
         match self {

@@ -3,14 +3,15 @@
 use domain::Fixed;
 use serde::{Deserialize, Serialize};
 
-/// Whether a row comes or goes.
-pub(crate) fn apply(sum: &mut Fixed, term: f64, sign: i64) {
+/// The term, rounded, of a row that comes or goes.
+pub(crate) fn signed(term: f64, sign: i64) -> Fixed {
     let term = Fixed::from_f64(term);
-    if sign < 0 {
-        *sum -= term;
-    } else {
-        *sum += term;
-    }
+    if sign < 0 { -term } else { term }
+}
+
+/// Adds or takes out a term.
+pub(crate) fn apply(sum: &mut Fixed, term: f64, sign: i64) {
+    *sum += signed(term, sign);
 }
 
 /// +1 or −1.
@@ -34,10 +35,6 @@ impl Moments {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.sum += other.sum;
         self.squares += other.squares;
-    }
-
-    pub(crate) fn is_zero(&self) -> bool {
-        *self == Self::default()
     }
 }
 

@@ -1,0 +1,102 @@
+use super::{SliceGap, error_gap, gap};
+use crate::estimate::{ChildSums, Expected};
+use crate::simulation::uniform;
+
+/// A calibrated model on `scored` rows, of which about `share` get labels: (right, labelled, sums).
+fn window(state: &mut u64, scored: usize, share: f64) -> (i64, i64, Expected) {
+    let (mut right, mut labelled, mut sums) = (0, 0, Expected::new(2));
+    for _ in 0..scored {
+        let p = uniform(state);
+        let predicted = usize::from(p >= 0.5);
+        let is_right = (uniform(state) < p) == (predicted == 1);
+        sums.add(&[p], predicted, &[1.0 - p, p], 1);
+        if uniform(state) < share {
+            labelled += 1;
+            right += i64::from(is_right);
+        }
+    }
+    (right, labelled, sums)
+}
+
+#[test]
+fn the_standard_error_is_that_of_a_calibrated_model() {
+    let mut state = 5;
+    for share in [1.0, 0.5, 0.1] {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for _ in 0..400 {
+            let (right, labelled, sums) = window(&mut state, 1000, share);
+            let gap = gap(right, labelled, &sums).unwrap();
+            sum += gap.value / gap.standard_error;
+            squares += (gap.value / gap.standard_error).powi(2);
+        }
+        // Mean 0 and variance 1, each within four of its own standard errors.
+        assert!((sum / 400.0).abs() < 0.2, "share {share}: mean {}", sum / 400.0);
+        assert!((squares / 400.0 - 1.0).abs() < 0.29, "share {share}: variance {}", squares / 400.0);
+    }
+}
+
+#[test]
+fn what_scores_cannot_know_shows_as_a_gap() {
+    let mut state = 6;
+    let (right, labelled, sums) = window(&mut state, 2000, 1.0);
+    assert!(!gap(right, labelled, &sums).unwrap().is_beyond_noise());
+    let changed = gap(right - 150, labelled, &sums).unwrap();
+    assert!(changed.is_beyond_noise() && changed.value < 0.0);
+    assert!((SliceGap::of(right - 150, labelled, &sums).unwrap().difference() + changed.value).abs() < 1e-12);
+    for (right, labelled) in [(0, 0), (-1, 5), (6, 5)] {
+        assert_eq!(gap(right, labelled, &sums), None);
+    }
+    assert_eq!(gap(1, 1, &Expected::new(2)), None);
+}
+
+#[test]
+fn a_factor_is_one_on_average_at_the_tolerated_risk() {
+    // Σ_k C(n, k) p^k (1 − p)^(n − k) × factor(k) = (1 + p b (1 − p) − (1 − p) b p)^n = 1.
+    let (rows, estimated, tolerance) = (12, 0.15, 0.05);
+    let p: f64 = estimated + tolerance;
+    for bet in [0.5, 2.0, 4.5] {
+        let (mut mean, mut ways) = (0.0, 1.0);
+        for errors in 0..=rows {
+            let slice = SliceGap { errors, rows, estimated };
+            let chance = ways * p.powi(errors as i32) * (1.0 - p).powi((rows - errors) as i32);
+            mean += chance * slice.log_factor(bet, tolerance).unwrap().exp();
+            ways = ways * (rows - errors) as f64 / (errors + 1) as f64;
+        }
+        assert!((mean - 1.0).abs() < 1e-12, "bet {bet}: {mean}");
+    }
+    let slice = SliceGap { errors: 1, rows: 4, estimated };
+    for (bet, tolerance) in [(5.0, 0.05), (0.0, 0.05), (1.0, 0.9), (1.0, -0.2), (f64::NAN, 0.0)] {
+        assert_eq!(slice.log_factor(bet, tolerance), None, "{bet} {tolerance}");
+    }
+}
+
+#[test]
+fn the_standard_error_of_an_error_gap_is_that_of_right_child_models() {
+    let mut state = 7;
+    for share in [1.0, 0.3] {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for _ in 0..400 {
+            let (mut errors, mut labelled, mut sums) = (0.0, 0, ChildSums::default());
+            for _ in 0..500 {
+                // |e| uniform in [0, 2a): mean a, mean square 4a²/3.
+                let a = 1.0 + 9.0 * uniform(&mut state);
+                sums.add(a, Some(4.0 * a * a / 3.0), 1);
+                let error = 2.0 * a * uniform(&mut state);
+                if uniform(&mut state) < share {
+                    errors += error;
+                    labelled += 1;
+                }
+            }
+            let gap = error_gap(errors / labelled as f64, labelled, &sums).unwrap();
+            sum += gap.value / gap.standard_error;
+            squares += (gap.value / gap.standard_error).powi(2);
+        }
+        // Mean 0 and variance 1, each within four of its own standard errors.
+        assert!((sum / 400.0).abs() < 0.2, "share {share}: mean {}", sum / 400.0);
+        assert!((squares / 400.0 - 1.0).abs() < 0.29, "share {share}: variance {}", squares / 400.0);
+    }
+    let mut without = ChildSums::default();
+    without.add(1.0, None, 1);
+    assert_eq!(error_gap(1.0, 1, &without), None);
+    assert_eq!(error_gap(f64::NAN, 1, &ChildSums::default()), None);
+}
