@@ -21,7 +21,9 @@ use records::control::PromotionCause;
 use script::{BASE_MS, SLICE_MS, Script};
 use seen::Seen;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use world::{Chaos, World};
 
 /// Runs a script undisturbed, then under every seed, by its own decisions and under the swaps of the
@@ -115,6 +117,47 @@ fn swaps_that_chance_has_placed_are_done_again_at_their_offsets() {
         }
     }
     assert!(placed.len() > 4, "chance placed all swaps alike: {placed:?}");
+}
+
+/// Schedules of the short script; `VIGIE_SEEDS=17..18` asks for others, a failed one alone among them.
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(asked) = std::env::var("VIGIE_SEEDS") else { return 1_000..3_000 };
+    let ends = asked.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    ends.unwrap_or_else(|| panic!("VIGIE_SEEDS is {asked:?}, expected FROM..TO"))
+}
+
+#[test]
+fn thousands_of_schedules_say_the_same() {
+    let retrain = Retrain { on_new_labels: false, follow_ups: false, wait_for_runs: true, ..Retrain::default() };
+    let script = Script::new(Task::BinaryClassification, 15, retrain);
+    let straight = World::run(&script, 0, Chaos::NONE);
+    straight.check(&script);
+    assert_eq!(causes(&straight)[..2], [PromotionCause::First, PromotionCause::Run]);
+    let (seeds, next) = (seeds(), AtomicU64::new(0));
+    let failed = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let seed = seeds.start + next.fetch_add(1, Ordering::SeqCst);
+            if seed >= seeds.end {
+                return;
+            }
+            let same = catch_unwind(AssertUnwindSafe(|| {
+                let disturbed = World::run(&script, seed, Chaos::of(seed));
+                disturbed.check(&script);
+                straight.compare(&disturbed, seed);
+            }));
+            if same.is_err() {
+                failed.lock().unwrap().push(seed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "schedules {failed:?} end differently; VIGIE_SEEDS=N..N+1 replays one alone");
 }
 
 /// The pipeline's rules, the same in every case but for retraining.

@@ -16,6 +16,7 @@ mod launch;
 mod pipeline;
 mod replay;
 mod send;
+mod signals;
 mod telemetry;
 mod topics;
 mod watch;

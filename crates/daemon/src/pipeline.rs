@@ -6,6 +6,7 @@
 use crate::config::Config;
 use crate::config::file::StageSettings;
 use crate::effects::{Effects, Wants};
+use crate::signals::Signals;
 use crate::telemetry::Telemetry;
 use crate::topics::{self, Layout};
 use crate::wiring;
@@ -23,6 +24,9 @@ use std::time::{Duration, Instant};
 pub(crate) const STAGES: [&str; 5] = ["score", "intake", "join", "judge", "archive"];
 /// A drain ends within this, below the session time-out and a pod's grace.
 const DRAIN: Duration = Duration::from_secs(12);
+
+/// Between two looks at whether the end was asked for.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Where the processors do not suffice, predictions come first: what counts them and what keeps
 /// them for training may lag. A thread of niceness 5 gets a third of the time of one of 0.
@@ -213,28 +217,15 @@ impl Running {
         Arc::new(move || !ended.load(Ordering::SeqCst) && ready.iter().all(|r| r.load(Ordering::SeqCst)))
     }
 
-    /// Waits for SIGTERM, SIGINT, or the end of a stage.
-    pub(crate) fn wait_for_signal(&self) {
-        let ended = Arc::clone(&self.ended);
-        self.runtime().block_on(async move {
-            let stage_ended = async {
-                while !ended.load(Ordering::SeqCst) {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            };
-            let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-                Ok(terminate) => terminate,
-                Err(error) => {
-                    tracing::error!("SIGTERM cannot be waited for: {error}");
-                    return;
-                }
-            };
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-                _ = tokio::signal::ctrl_c() => tracing::info!("interrupt: draining"),
-                () = stage_ended => tracing::error!("a stage has ended: stopping the others"),
+    /// Waits until the end is asked for, or a stage has ended.
+    pub(crate) fn wait(&self, signals: &Signals) {
+        while !signals.asked() {
+            if self.has_ended() {
+                tracing::error!("a stage has ended: stopping the others");
+                return;
             }
-        });
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Stops polling, finishes, commits, leaves the groups. The first fault of a stage is the

@@ -3,6 +3,7 @@
 use super::swaps;
 use crate::cli::Run;
 use crate::pipeline::{self, Options};
+use crate::signals::Signals;
 use crate::telemetry::Telemetry;
 use crate::{topics, watch};
 use console::server::SharedView;
@@ -16,6 +17,7 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// Runs until SIGTERM.
 pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
+    let signals = Signals::install()?;
     let config = Arc::new(super::configuration(&args.config.config)?);
     let swaps = args.swaps.as_deref().map(|file| swaps::read(file, &config)).transpose()?;
     let layout = topics::prepare(&config)?;
@@ -44,6 +46,7 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
         progress,
     })?;
     tracing::debug!("decisions are followed");
+    signals.work_begins();
     let running = pipeline::start(&config, &layout, options)?;
     tracing::debug!("stages are started");
     if !config.console.listen.is_empty() {
@@ -52,12 +55,12 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
         tracing::info!("console: http://{}", running.runtime().block_on(serving)?);
     }
     let began = Instant::now();
-    while !watching.caught_up() && began.elapsed() < CATCH_UP && !running.has_ended() {
+    while !watching.caught_up() && began.elapsed() < CATCH_UP && !running.has_ended() && !signals.asked() {
         std::thread::sleep(Duration::from_millis(20));
     }
     tracing::debug!("decisions made before this start are known");
     // A swap table names every champion there is to be.
-    if !is_imposed && !pipeline::import_champion(&config, &view, &running)? {
+    if !is_imposed && !signals.asked() && !pipeline::import_champion(&config, &view, &running)? {
         tracing::warn!(
             "pipeline `{}` has no champion: events wait. Train one with: vigie train --config {} --events FILE --labels FILE, then restart or promote it",
             config.pipeline.name,
@@ -65,7 +68,7 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
         );
     }
     tracing::debug!("started");
-    running.wait_for_signal();
+    running.wait(&signals);
     let ended = running.stop_all();
     stop.request();
     watching.join()?;

@@ -9,6 +9,7 @@ use crate::commands::{self, produce};
 use crate::config::Config;
 use crate::pipeline::{self, Options, Running};
 use crate::send::{Pace, Sent, Target, send};
+use crate::signals::Signals;
 use crate::telemetry::Telemetry;
 use crate::topics::{self, Layout};
 use crate::watch;
@@ -93,7 +94,9 @@ impl Stage<'_> {
         finish::report(&summary, self.args)?;
         if self.args.keep {
             say("the console stays open; stop with Ctrl-C");
-            running.wait_for_signal();
+            let signals = Signals::install()?;
+            signals.work_begins();
+            running.wait(&signals);
         }
         running.stop_all()?;
         stop.request();
