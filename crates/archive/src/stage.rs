@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use store::{ArchiveFile, StreamKind};
 
+/// A topic is made anew this often, at most, with the same offsets cut alike.
+const NAMES_MAX: usize = 100;
+
 /// Where files go. The call returns when the file is durable; the daemon bridges it to the
 /// asynchronous store.
 pub trait Put: Send {
@@ -109,8 +112,18 @@ impl Archive {
             return Ok(());
         }
         let rows = partition.rows() as u64;
-        let (file, batch) = partition.file(&self.config.pipeline, source)?;
-        match self.put.put(&file, batch) {
+        let (mut file, batch) = partition.file(&self.config.pipeline, source)?;
+        let mut stored = self.put.put(&file, batch);
+        for _ in 0..NAMES_MAX {
+            if !matches!(stored, Err(store::Error::Conflict { .. })) {
+                break;
+            }
+            // The topic was made anew, and its offsets came before: readers go by ids.
+            out.count(metrics::NAMES_TAKEN, 1);
+            file = file.next();
+            stored = self.put.put(&file, batch);
+        }
+        match stored {
             Ok(()) => {
                 partition.stored();
                 out.count(metrics::FILES, 1);
@@ -118,7 +131,7 @@ impl Archive {
                 mark(&self.config, source, partition, out)
             }
             // The rows stay buffered and their offsets uncommitted; the next input tries again.
-            // Other content under the same name does not pass by itself.
+            // Other content under every name does not pass by itself.
             Err(error) if error.class() == ErrorClass::External && !matches!(error, store::Error::Conflict { .. }) => {
                 partition.faulted = true;
                 out.count(metrics::FAULTS, 1);

@@ -389,7 +389,7 @@ impl Outbox {
             match flush_step(producer) {
                 Ok(true) => break,
                 Ok(false) => self.overdue("flushing outputs").map_err(Failure::End)?,
-                Err(error) => return Err(Failure::Abort(error.to_string())),
+                Err(error) => return Err(Failure::Replace { reason: error.to_string(), fenced: false }),
             }
         }
         match producer.context().take_failed() {
@@ -403,9 +403,9 @@ impl Outbox {
             Some(code) if is_unwritable(code) => {
                 Failure::End(refused(topic, error, count, &self.config.connection.brokers))
             }
-            Some(code) if is_fenced(code) => Failure::Replace { reason: error.to_string(), fenced: true },
-            Some(RDKafkaErrorCode::Fatal) => Failure::Replace { reason: error.to_string(), fenced: false },
-            _ => Failure::Abort(error.to_string()),
+            // What was not acknowledged in time may still reach the log: only a new producer, whose
+            // `init_transactions` ends the transaction under another epoch, keeps it out of the next one.
+            code => Failure::Replace { reason: error.to_string(), fenced: code.is_some_and(is_fenced) },
         }
     }
 
@@ -418,7 +418,7 @@ impl Outbox {
             };
             let KafkaError::Transaction(inner) = &error else {
                 // A time-out while the commit flushed, for one.
-                return Err(Failure::Abort(error.to_string()));
+                return Err(Failure::Replace { reason: error.to_string(), fenced: false });
             };
             let reason = inner.to_string();
             if is_refusal(inner.code()) {

@@ -47,6 +47,9 @@ pub enum Origin {
         from: i64,
         /// One past the last offset covered: the offset to commit.
         to: i64,
+        /// How many files of other rows have the same offsets: a topic that was made anew begins
+        /// at 0 again.
+        others: u32,
     },
     /// Rows of a training file given by hand.
     Seed {
@@ -70,7 +73,20 @@ impl ArchiveFile {
     /// The file of a source partition's records from `from` up to, but not with, `to`.
     #[must_use]
     pub fn range(pipeline: &str, kind: StreamKind, source: &SourcePartition, from: i64, to: i64) -> Self {
-        Self { pipeline: pipeline.to_string(), kind, origin: Origin::Range { source: source.clone(), from, to } }
+        Self {
+            pipeline: pipeline.to_string(),
+            kind,
+            origin: Origin::Range { source: source.clone(), from, to, others: 0 },
+        }
+    }
+
+    /// The next name for the same offsets, for other rows; a seed has none.
+    #[must_use]
+    pub fn next(mut self) -> Self {
+        if let Origin::Range { others, .. } = &mut self.origin {
+            *others = others.saturating_add(1);
+        }
+        self
     }
 
     /// The file of a seed.
@@ -86,13 +102,14 @@ impl ArchiveFile {
     pub fn path(&self) -> Result<Path, Error> {
         let pipeline = segment("pipeline", &self.pipeline)?;
         match &self.origin {
-            Origin::Range { source, from, to } => {
+            Origin::Range { source, from, to, others } => {
                 if from > to {
                     let found = format!("{from}-{to}");
                     return Err(Error::Name { what: "offset range", found, expected: "an end not before its start" });
                 }
                 let topic = segment("topic", &source.topic)?;
-                let name = format!("{}-{}{EXTENSION}", number("offset", *from)?, number("offset", *to)?);
+                let copy = if *others == 0 { String::new() } else { format!(".{others}") };
+                let name = format!("{}-{}{copy}{EXTENSION}", number("offset", *from)?, number("offset", *to)?);
                 Ok(folder(pipeline, self.kind, "topics").join(topic).join(partition(source)?).join(name))
             }
             Origin::Seed { sha256 } => {
@@ -112,8 +129,10 @@ impl ArchiveFile {
         let file = match names.as_slice() {
             [_, _, _, "topics", topic, partition, name] => {
                 let (from, to) = name.strip_suffix(EXTENSION)?.split_once('-')?;
+                let (to, others) = to.split_once('.').unwrap_or((to, "0"));
+                let (from, to, others) = (from.parse().ok()?, to.parse().ok()?, others.parse().ok()?);
                 let source = SourcePartition::new(topic, partition.parse().ok()?);
-                Self::range(pipeline, kind, &source, from.parse().ok()?, to.parse().ok()?)
+                Self { pipeline: pipeline.to_owned(), kind, origin: Origin::Range { source, from, to, others } }
             }
             [_, _, _, "seeds", name] => Self::seed(pipeline, kind, name.strip_suffix(EXTENSION)?),
             _ => return None,

@@ -1,7 +1,7 @@
 //! Where things lie below the registry's address. Only names that pass [`segment`] get here.
 //!
 //! `bundles/VERSION/FILE`, `aliases/PIPELINE/NAME`,
-//! `archive/PIPELINE/KIND/topics/TOPIC/PARTITION/FROM-TO.parquet`,
+//! `archive/PIPELINE/KIND/topics/TOPIC/PARTITION/FROM-TO.parquet`, or `FROM-TO.N.parquet` of other rows,
 //! `archive/PIPELINE/KIND/seeds/SHA256.parquet`,
 //! `checkpoints/PIPELINE/STAGE/TOPIC/PARTITION/OFFSET.checkpoint`.
 //! Numbers have 20 digits, so that names sort as numbers do.

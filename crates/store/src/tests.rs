@@ -68,6 +68,19 @@ async fn the_same_rows_in_other_bytes_are_the_same_rows() {
 }
 
 #[tokio::test]
+async fn other_rows_of_the_same_offsets_have_the_next_name() {
+    for store in stores().1 {
+        let first = ArchiveFile::range("p", StreamKind::Events, &SourcePartition::new("t.a", 0), 0, 4);
+        let second = first.clone().next();
+        store.put_rows(&first, &rows(0, 4)).await.unwrap();
+        assert!(matches!(store.put_rows(&first, &rows(4, 4)).await, Err(Error::Conflict { .. })));
+        store.put_rows(&second, &rows(4, 4)).await.unwrap();
+        assert_eq!(store.archive("p", StreamKind::Events).await.unwrap(), [first, second.clone()]);
+        assert_eq!(store.rows(&second).await.unwrap(), [rows(4, 4)]);
+    }
+}
+
+#[tokio::test]
 async fn no_name_leaves_its_folder() {
     let (folder, stores) = stores();
     std::fs::write(folder.path().join("secret"), "x").unwrap();

@@ -80,6 +80,7 @@ fn grouped(place: &Place, role: &str, group: fn(&Record) -> String) -> anyhow::R
             }
             record.stamp_ms = 0;
         }
+        record.offset = 0;
         found.entry(group(&record)).or_default().push(record);
     })?;
     Ok(found)

@@ -102,6 +102,8 @@ struct Partition {
     /// Offset and sequence of what was acknowledged, by offset.
     known: Vec<(i64, u64)>,
     seen: Vec<u64>,
+    /// Where the first output of each sequence is.
+    first_at: Vec<i64>,
     last_prediction: i64,
     last_rejection: i64,
     sequences: u64,
@@ -113,7 +115,8 @@ impl Partition {
         let mut known: Vec<(i64, u64)> = pairs.map(|(sequence, offset)| (*offset, sequence as u64)).collect();
         known.sort_unstable();
         let seen = vec![0; offsets.len().div_ceil(64)];
-        Self { known, seen, last_prediction: -1, last_rejection: -1, sequences: offsets.len() as u64 }
+        let first_at = vec![-1; offsets.len()];
+        Self { known, seen, first_at, last_prediction: -1, last_rejection: -1, sequences: offsets.len() as u64 }
     }
 
     fn sequence(&self, offset: i64) -> Option<u64> {
@@ -201,7 +204,7 @@ impl Checker {
             return self.report.problem(|| "a prediction is not JSON".to_owned());
         };
         let (partition, offset) = (value["partition"].as_i64().unwrap_or(-1), value["offset"].as_i64().unwrap_or(-1));
-        let Some((sequence, sent)) = self.output(partition, offset, true) else { return };
+        let Some((sequence, sent)) = self.output(partition, offset, record.offset, true) else { return };
         let time = rfc3339(sent.time_ms);
         let is_right = value["id"] == sent.id.as_str()
             && value["time"] == time.as_str()
@@ -227,7 +230,7 @@ impl Checker {
     fn rejection(&mut self, record: &Record) {
         let number = |name: &str| record.header(name).and_then(|text| text.parse::<i64>().ok()).unwrap_or(-1);
         let (partition, offset) = (number("vigie.partition"), number("vigie.offset"));
-        let Some((sequence, sent)) = self.output(partition, offset, false) else { return };
+        let Some((sequence, sent)) = self.output(partition, offset, record.offset, false) else { return };
         let reason = record.header("vigie.reason");
         let is_right = reason.as_deref() == sent.kind.rejection()
             && record.value == sent.value
@@ -242,7 +245,7 @@ impl Checker {
     }
 
     /// Marks an output of an event and looks at its order.
-    fn output(&mut self, partition: i64, offset: i64, is_prediction: bool) -> Option<(u64, Event)> {
+    fn output(&mut self, partition: i64, offset: i64, output_at: i64, is_prediction: bool) -> Option<(u64, Event)> {
         let number = usize::try_from(partition).ok();
         let found = number.and_then(|n| Some((n, self.partitions.get_mut(n)?)));
         let Some((number, own, sequence)) = found.and_then(|(n, own)| own.sequence(offset).map(|s| (n, own, s))) else {
@@ -254,9 +257,17 @@ impl Checker {
         let is_late = offset <= *last;
         *last = offset.max(*last);
         let is_first = own.mark(sequence);
+        let first_at = own.first_at.get_mut(sequence as usize).map_or(-1, |at| {
+            if is_first {
+                *at = output_at;
+            }
+            *at
+        });
         if !is_first {
             self.report.duplicated += 1;
-            self.report.problem(|| format!("event {partition}/{sequence} at {offset} has two outputs"));
+            self.report.problem(|| {
+                format!("event {partition}/{sequence} at {offset} has two outputs, at {first_at} and {output_at}")
+            });
         } else if is_late {
             self.report.out_of_order += 1;
             self.report.problem(|| format!("event {partition}/{sequence} at {offset} comes after a later one"));

@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Record {
     /// Partition it was read from.
     pub partition: i32,
+    /// Its offset there; 0 where it is no part of a comparison.
+    pub offset: i64,
     /// Kafka timestamp.
     pub stamp_ms: i64,
     /// Key.
@@ -32,6 +34,7 @@ impl Record {
             .map(|headers| headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect());
         Self {
             partition: message.partition(),
+            offset: message.offset(),
             stamp_ms: message.timestamp().to_millis().unwrap_or(-1),
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),

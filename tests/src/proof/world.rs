@@ -62,6 +62,16 @@ impl Broker {
         signal(self.pid()?, name)
     }
 
+    /// Copies its logs, for whoever wants to know how a promise came to be broken.
+    ///
+    /// # Errors
+    /// If they cannot be copied.
+    pub fn keep_logs(&self, to: &Path) -> anyhow::Result<()> {
+        let copied = Command::new("cp").arg("-r").arg(&self.data).arg(to).status()?;
+        ensure!(copied.success(), "the broker's logs were not copied to {}", to.display());
+        Ok(())
+    }
+
     /// kill -9 and a start on the same port and data.
     ///
     /// # Errors
