@@ -12,15 +12,15 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, T
 use rdkafka::types::RDKafkaErrorCode;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Partitions of the events topic.
 pub const EVENT_PARTITIONS: usize = 4;
 /// Partitions of the labels topic: another number on purpose.
 pub const LABEL_PARTITIONS: usize = 3;
-/// Event time of the first event, 2026-01-01.
-pub const START_MS: i64 = 1_767_225_600_000;
+/// Stamps begin at the last multiple of this.
+const START_EVERY_MS: i64 = 6 * 3_600_000;
 /// Stream time between two events of a partition.
 const STEP_MS: i64 = 100;
 /// Length of a window, as the configuration has it.
@@ -34,6 +34,21 @@ const BAD_LABEL_EVERY: u64 = 307;
 const YEAR_MS: i64 = 365 * 86_400_000;
 /// Nearly the broker's default limit for a message, which the topic keeps.
 const LARGE_BYTES: usize = 1_048_588 - 600;
+
+/// Event time of the first event, some hours ago.
+///
+/// Not longer: a broker that is killed forgets producers whose last record is stamped more than a day
+/// ago (`producer.id.expiration.ms` goes by record timestamps), and then takes a batch that is sent
+/// again as a new one. The generator's own batches were seen twice in a log for that reason.
+#[must_use]
+pub fn start_ms() -> i64 {
+    static START: OnceLock<i64> = OnceLock::new();
+    *START.get_or_init(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        now_ms - now_ms.rem_euclid(START_EVERY_MS)
+    })
+}
 
 /// What an event is, and so what must become of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +124,7 @@ pub fn event(seed: u64, partition: usize, sequence: u64) -> Event {
     let chance = 1.0 / (1.0 + (-(4.0 * (x - 0.5) + 2.0 * y)).exp());
     let label = if share(mix(base ^ 4)) < chance { "1" } else { "0" };
     let kind = Kind::of(sequence);
-    let stamp_ms = START_MS + sequence as i64 * STEP_MS + (mix(base ^ 5) % 100) as i64;
+    let stamp_ms = start_ms() + sequence as i64 * STEP_MS + (mix(base ^ 5) % 100) as i64;
     let time_ms = if kind == Kind::Future { stamp_ms + YEAR_MS } else { stamp_ms };
     let id = format!("{seed}-{partition}-{sequence}");
     let x_text = if kind == Kind::WrongType { "\"much\"".to_owned() } else { format!("{x:.6}") };
@@ -131,7 +146,7 @@ pub fn event(seed: u64, partition: usize, sequence: u64) -> Event {
 /// The last event of a partition, stamped so late that it closes all windows.
 #[must_use]
 pub fn closing(seed: u64, partition: usize, sequence: u64) -> Event {
-    let time_ms = START_MS + sequence as i64 * STEP_MS + CLOSING_MS;
+    let time_ms = start_ms() + sequence as i64 * STEP_MS + CLOSING_MS;
     let id = format!("{seed}-{partition}-closing");
     let value = format!("{{\"id\":\"{id}\",\"time\":{time_ms},\"x\":0.5,\"y\":0.5,\"group\":\"a\"}}").into_bytes();
     Event { id, kind: Kind::Good, time_ms, stamp_ms: time_ms, value: Some(value), label: "1" }
@@ -263,7 +278,7 @@ impl Writer {
             self.keep_label(&event, sequence);
             self.write_event(partition, sequence, &event)?;
         }
-        let now_ms = START_MS + sequence as i64 * STEP_MS;
+        let now_ms = start_ms() + sequence as i64 * STEP_MS;
         let later = self.due.split_off(&(now_ms, String::new()));
         if sequence % BAD_LABEL_EVERY == 5 {
             self.write_label(0, now_ms, b"{\"id\":")?;
@@ -341,7 +356,7 @@ impl Writer {
         for ((time_ms, id), label) in std::mem::take(&mut self.due) {
             self.write_label(mix(hash(&id)) as usize % LABEL_PARTITIONS, time_ms, &label)?;
         }
-        let end_ms = START_MS + self.sequence as i64 * STEP_MS + CLOSING_MS;
+        let end_ms = start_ms() + self.sequence as i64 * STEP_MS + CLOSING_MS;
         for partition in 0..EVENT_PARTITIONS {
             self.write_event(partition, self.sequence, &closing(self.target.seed, partition, self.sequence))?;
         }
@@ -361,7 +376,7 @@ fn hash(text: &str) -> u64 {
     text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
-/// Rows to train on: the same world, before [`START_MS`].
+/// Rows to train on: the same world, before [`start_ms`].
 #[must_use]
 pub fn training_rows(rows: u64) -> (String, String) {
     let (mut events, mut labels) = (String::new(), String::new());
@@ -392,6 +407,6 @@ pub fn bad_labels(events_per_partition: u64) -> u64 {
 /// Start of the window in which an event of this sequence is stamped.
 #[must_use]
 pub fn window_start_ms(sequence: u64) -> i64 {
-    let stamp_ms = START_MS + sequence as i64 * STEP_MS;
+    let stamp_ms = start_ms() + sequence as i64 * STEP_MS;
     stamp_ms - stamp_ms.rem_euclid(WINDOW_MS)
 }
