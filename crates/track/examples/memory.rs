@@ -75,6 +75,9 @@ fn main() {
     let checkpoint = join.snapshot(&stream::tracking()).expect("a partition that is ours");
     tell("their checkpoint", (checkpoint.len(), checkpoint.capacity()));
     tell("a label for each", fill(&mut join, |number| stream::labels(number, STEP_MS)));
-    tell("1,000,000 labels of unknown ids", fill(&mut stream::assigned(None), |number| stream::orphans(number, STEP_MS)));
+    tell(
+        "1,000,000 labels of unknown ids",
+        fill(&mut stream::assigned(None), |number| stream::orphans(number, STEP_MS)),
+    );
     assert!(open.0 <= 64 * MILLION, "more than 64 MB: {} bytes", open.0);
 }

@@ -6,7 +6,7 @@ use domain::{Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices, Source
 use domain::{TopicRole, Version, fingerprint};
 use measure::Shape;
 use records::tracking::{LabelBatch, Marker, PredictionBatch, SegmentColumn, Tracking};
-use track::{Join, JoinConfig, Rules};
+use track::{Join, JoinConfig, ROWS_MAX, Rules, Unlabelled};
 
 /// Partitions of the events topic, and of the labels topic.
 pub(crate) const PARTITIONS: usize = 4;
@@ -26,6 +26,8 @@ pub(crate) fn config() -> JoinConfig {
         shape: Shape { task: Task::BinaryClassification, classes: 2 },
         event_partitions: PARTITIONS,
         label_partitions: PARTITIONS,
+        unlabelled: Unlabelled::Unknown,
+        rows_max: ROWS_MAX,
     }
 }
 
