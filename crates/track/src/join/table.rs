@@ -272,8 +272,7 @@ impl Table {
 /// Numbers of the names `column=value` of every row, column by column.
 fn segment_numbers(batch: &PredictionBatch, names: &mut Names) -> Vec<Vec<u32>> {
     let of_column = |column: &records::tracking::SegmentColumn, names: &mut Names| {
-        let numbers: Vec<u32> =
-            column.values.iter().map(|value| names.number(&format!("{}={value}", column.name))).collect();
+        let numbers: Vec<u32> = column.values.iter().map(|value| names.segment(&column.name, value)).collect();
         column.codes.iter().map(|code| numbers.get(*code as usize).copied().unwrap_or_default()).collect()
     };
     batch.segments.iter().map(|column| of_column(column, names)).collect()
