@@ -89,6 +89,12 @@ impl Turn<'_> {
                 Entry::Vacant(_) => self.out.count("vigie.judge.beyond_bounds", rows.max(1)),
             }
         }
+        for change in &pane.coverage {
+            // Rows beyond the bounds were counted with score's panes.
+            if let Some(slice) = self.slice(change.slice_start_ms) {
+                slice.coverage.merge(change);
+            }
+        }
     }
 
     /// The slice that starts at a time, unless its window was written for good or there are too

@@ -3,13 +3,14 @@
 //! It never reads a clock, touches a broker or sees a row: panes, markers, commands and run
 //! reports are all it knows, in the order of the journal, and what it says is a function of them.
 //! Read in this order: [`judge`] (how decisions are made), `intake` (journal records into
-//! slices), `clock` (closed, mature, final), `windows`, `drift`, `harm`, `probation`, `alerts`,
+//! slices), `clock` (closed, mature, final), `windows`, `coverage`, `drift`, `harm`, `probation`, `alerts`,
 //! `policy` (when to retrain), `runs`, `promotion`, `imposed` (when another run has decided),
 //! `state`, [`config`].
 
 mod alerts;
 mod clock;
 pub mod config;
+mod coverage;
 mod drift;
 mod emit;
 mod error;

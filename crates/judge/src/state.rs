@@ -3,6 +3,7 @@
 use crate::alerts::Open;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::coverage::Covered;
 use crate::drift::DriftSum;
 use crate::error::Error;
 use crate::harm::Monitors;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Layout of the checkpoint; another one is not read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Judged slices whose label counts are remembered.
 const HISTORY_MAX: usize = 10_000;
 /// Ids of commands that are remembered, newest last.
@@ -44,6 +45,7 @@ pub(crate) struct CellKey {
 pub(crate) struct Slice {
     pub(crate) scored: BTreeMap<Version, Scored>,
     pub(crate) cells: BTreeMap<CellKey, Cell>,
+    pub(crate) coverage: Covered,
     /// Its window was written when it closed, or is not to be.
     pub(crate) shown_closed: bool,
 }

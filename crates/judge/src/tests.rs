@@ -1,6 +1,7 @@
 //! A simulated pipeline around the judge, and what the judge must do in it.
 
 mod contract;
+mod coverage;
 mod decisions;
 mod fixtures;
 mod simulation;

@@ -1,5 +1,6 @@
 //! Windows: accuracy and drift of a slice, beside its baselines.
 
+use crate::coverage::Covered;
 use crate::drift;
 use crate::emit;
 use crate::error::Error;
@@ -40,6 +41,7 @@ impl Turn<'_> {
         let mut drift = self.drift_by_version(slice);
         for ((segment, version), cell) in &cells {
             let is_all_rows = segment == ALL;
+            let covered = Some(&slice.coverage).filter(|_| is_all_rows && version == ALL);
             let scored = slice.scored.iter().filter(|(v, _)| version == ALL || version == v.as_str());
             let labelled = u64::try_from(cell.served.rows()).unwrap_or(0);
             let record = Window {
@@ -54,6 +56,9 @@ impl Turn<'_> {
                 metrics: metrics(&cell.served),
                 baselines: self.baselines(slice, version, cell),
                 drift: if is_all_rows { drift.remove(version).unwrap_or_default() } else { BTreeMap::new() },
+                coverage: covered.and_then(Covered::share),
+                assumed: covered.map_or(0, Covered::assumed),
+                maturity: covered.map(|covered| covered.maturity(moment, self.config)).unwrap_or_default(),
             };
             emit::window(self.out, &record, slices.length_ms)?;
         }

@@ -116,6 +116,23 @@ pub struct JoinPane<C> {
     pub to_offset: i64,
     /// The cells.
     pub cells: Vec<JoinCell<C>>,
+    /// How far labels have come, by slice: changes since the pane before.
+    pub coverage: Vec<Coverage>,
+}
+
+/// Changes of how many predictions in force a slice has, and of how many have a label. Summed over
+/// panes they are the counts themselves; rows seen in training are among them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Start of the slice of the event times.
+    pub slice_start_ms: i64,
+    /// Predictions in force.
+    pub predictions: i64,
+    /// Predictions whose horizon passed without a label and that count as negative by policy.
+    pub assumed: i64,
+    /// Predictions by the age bin ([`crate::age`]) of their first label in time, sorted by bin,
+    /// without zeros.
+    pub ages: Vec<(u8, i64)>,
 }
 
 /// When a row's label came.
@@ -157,8 +174,9 @@ pub struct JoinMarker {
     pub counters: JoinCounters,
 }
 
-/// Balance of one tracking partition. `predictions = joined + pending + expired + repeated`;
-/// `labels = labels_joined + waiting + orphan + duplicate + corrected + late`.
+/// Balance of one tracking partition.
+/// `predictions = joined + pending + expired + repeated + predictions_overflow`;
+/// `labels = labels_joined + waiting + orphan + duplicate + corrected + late + labels_overflow`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinCounters {
     /// Published predictions seen, one per event coordinate.
@@ -171,8 +189,12 @@ pub struct JoinCounters {
     pub pending: u64,
     /// Predictions whose label horizon passed without a label.
     pub expired: u64,
+    /// Of `expired`: rows that count as negative by policy.
+    pub assumed: u64,
     /// Predictions not in force: another with the same id has a lesser coordinate.
     pub repeated: u64,
+    /// Predictions beyond the bound on rows held of one event partition: in no other number.
+    pub predictions_overflow: u64,
     /// Labels seen, one per label coordinate.
     pub labels: u64,
     /// Labels in force, joined to a prediction.
@@ -187,6 +209,8 @@ pub struct JoinCounters {
     pub corrected: u64,
     /// Labels beyond the horizon.
     pub late: u64,
+    /// Labels beyond the bound on rows held of one label partition: not used at all.
+    pub labels_overflow: u64,
 }
 
 impl JoinCounters {
@@ -197,7 +221,9 @@ impl JoinCounters {
         self.in_training += other.in_training;
         self.pending += other.pending;
         self.expired += other.expired;
+        self.assumed += other.assumed;
         self.repeated += other.repeated;
+        self.predictions_overflow += other.predictions_overflow;
         self.labels += other.labels;
         self.labels_joined += other.labels_joined;
         self.waiting += other.waiting;
@@ -205,13 +231,15 @@ impl JoinCounters {
         self.duplicate += other.duplicate;
         self.corrected += other.corrected;
         self.late += other.late;
+        self.labels_overflow += other.labels_overflow;
     }
 
     /// Whether both equations of the type's description hold.
     #[must_use]
     pub fn balances(&self) -> bool {
+        let predictions = self.joined + self.pending + self.expired + self.repeated + self.predictions_overflow;
         let labels = self.labels_joined + self.waiting + self.orphan + self.duplicate + self.corrected + self.late;
-        self.predictions == self.joined + self.pending + self.expired + self.repeated && self.labels == labels
+        self.predictions == predictions && self.labels == labels + self.labels_overflow
     }
 }
 

@@ -3,9 +3,11 @@
 //! Records that users read are JSON ([`prediction`], [`rejected`], [`window`], [`alert`],
 //! [`control`]); records that only stages read are postcard ([`tracking`], [`journal`]).
 //! Each carries the header [`RECORD_HEADER`] with its kind and format version.
+//! [`age`] has the bins in which ages of labels are counted.
 //! [`swap_table`] holds what the control topic of another run says of its swaps.
 //! It does no I/O. Read [`tracking`] and [`journal`] to see how stages talk to one another.
 
+pub mod age;
 pub mod alert;
 pub mod control;
 pub mod error;

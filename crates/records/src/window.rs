@@ -29,6 +29,22 @@ pub struct Window {
     pub baselines: BTreeMap<String, BTreeMap<String, f64>>,
     /// Drift of features and of the output, by column.
     pub drift: BTreeMap<String, Drift>,
+    /// Share of the predictions in force that have a label; only in the record of all rows and
+    /// all versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
+    /// Of `labelled`: rows whose label never came and that count as negative by policy; likewise.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub assumed: u64,
+    /// The maturity curve: pairs of an age in seconds and the share of predictions whose first
+    /// label was younger, where it grows, as far as every row has reached that age; likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maturity: Vec<(u64, f64)>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Clock of a window.

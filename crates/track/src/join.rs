@@ -16,9 +16,12 @@
 //! partition says after it was idle, and thereby overtaken, comes too late.
 
 mod advance;
+mod blocks;
 mod entry;
 mod groups;
 mod history;
+mod index;
+mod labels;
 mod names;
 mod pane;
 mod snapshot;
@@ -32,7 +35,7 @@ use crate::rules::Rules;
 use domain::{Input, OutputRecord, Outputs, RawBatch, SourcePartition, Stage, StageError, Task, TopicRole};
 use measure::{Cell, Shape};
 use pane::Pane;
-use records::journal::{JoinCell, JoinMarker, JoinPane, Journal};
+use records::journal::{Coverage, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal};
 use records::tracking::Tracking;
 use records::{RECORD_HEADER, kind};
 use serde::Serialize;
@@ -57,6 +60,28 @@ pub struct JoinConfig {
     pub event_partitions: usize,
     /// Partitions of all labels topics.
     pub label_partitions: usize,
+    /// What a prediction means whose label never came.
+    pub unlabelled: Unlabelled,
+    /// Rows of one event or label partition that are held in one tracking partition at a time, by
+    /// that partition's own watermark; see [`ROWS_MAX`]. What is beyond it is left out of
+    /// everything and counted.
+    pub rows_max: usize,
+}
+
+/// Default of [`JoinConfig::rows_max`]. An open prediction takes some 55 bytes with one binary
+/// score, a joined label some 45 and a label of an unknown id some 85: at most 0.4 GB for a source partition.
+pub const ROWS_MAX: usize = 4_000_000;
+
+/// What a prediction means whose label has not come when its slice is final.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub enum Unlabelled {
+    /// Nothing is known of it: it is in no cell.
+    #[default]
+    Unknown,
+    /// It is of the negative class, as where only fraud is ever reported. It enters the cells of
+    /// phase `Late` when its slice is final: windows count it then, and tests, which see the
+    /// labels of before maturity, do not. Binary classification only; elsewhere as `Unknown`.
+    Negative,
 }
 
 impl JoinConfig {
@@ -99,10 +124,9 @@ impl Join {
     }
 
     fn assigned(&mut self, source: &SourcePartition, snapshot: Option<&[u8]>) -> Result<(), Error> {
-        let expected = (self.config.event_partitions, self.config.label_partitions);
         let (table, next_offset) = match snapshot {
-            Some(bytes) => snapshot::read(bytes, &source.to_string(), &self.config.rules, self.config.shape, expected)?,
-            None => (Table::new(expected.0, expected.1), i64::MIN),
+            Some(bytes) => snapshot::read(bytes, &source.to_string(), &self.config)?,
+            None => (Table::new(self.config.event_partitions, self.config.label_partitions), i64::MIN),
         };
         self.partitions.insert(source.clone(), Partition { table, next_offset });
         Ok(())
@@ -116,7 +140,7 @@ impl Join {
         let table = &mut partition.table;
         let mut pane = Pane::new(config.shape);
         let (events_were, labels_were) = (table.events_ms, table.labels_ms);
-        let (joined_were, late_were) = (table.counters.joined, table.counters.late);
+        let counters_were = table.counters;
         let mut idleness_changed = false;
         let from = partition.next_offset; // a checkpoint may reach further than what is read again
         for record in batch.iter().filter(|record| record.offset >= from) {
@@ -125,11 +149,14 @@ impl Join {
         }
         let number = batch.source.partition;
         let range = (batch.first_offset().unwrap_or_default(), batch.last_offset().unwrap_or_default());
-        push_pane(out, number, range, pane.into_cells(&table.names))?;
+        let coverage = pane.coverage();
+        push_pane(out, number, range, pane.into_cells(&table.names), coverage)?;
         let passed = |was: Option<i64>, now: Option<i64>| {
             was.map(|w| config.rules.slices.start(w)) != now.map(|w| config.rules.slices.start(w))
         };
-        if idleness_changed || passed(events_were, table.events_ms) || passed(labels_were, table.labels_ms) {
+        let time_passed = passed(events_were, table.events_ms) || passed(labels_were, table.labels_ms);
+        // Whoever reads the journal knows the balance at all times.
+        if idleness_changed || time_passed || counters_were != table.counters {
             let marker = Written::JoinMarker(JoinMarker {
                 tracking_partition: number,
                 events_ms: table.events_ms,
@@ -138,10 +165,25 @@ impl Join {
             });
             push(out, &encode(&marker)?);
         }
-        out.count("vigie.join.joined", table.counters.joined.saturating_sub(joined_were));
-        out.count("vigie.join.late", table.counters.late.saturating_sub(late_were));
+        count(out, &counters_were, &table.counters);
         Ok(())
     }
+}
+
+/// Tells telemetry what was taken, and what became of it. Kinds that a label or prediction leaves
+/// again (waiting, pending) are no counts; the marker has them.
+fn count(out: &mut Outputs, was: &JoinCounters, now: &JoinCounters) {
+    let since = |of: fn(&JoinCounters) -> u64| of(now).saturating_sub(of(was));
+    out.count("vigie.join.predictions", since(|c| c.predictions));
+    out.count("vigie.join.joined", since(|c| c.joined));
+    out.count("vigie.join.expired", since(|c| c.expired));
+    out.count("vigie.join.repeated", since(|c| c.repeated));
+    out.count("vigie.join.labels", since(|c| c.labels));
+    out.count("vigie.join.duplicate", since(|c| c.duplicate));
+    out.count("vigie.join.corrected", since(|c| c.corrected));
+    out.count("vigie.join.late", since(|c| c.late));
+    out.count("vigie.join.orphan", since(|c| c.orphan));
+    out.count("vigie.join.overflow", since(|c| c.predictions_overflow.saturating_add(c.labels_overflow)));
 }
 
 /// Takes one record; tells whether a source partition's idleness changed.
@@ -156,9 +198,9 @@ fn take(
     let decoded = records::from_postcard(bytes)
         .map_err(|fault| Error::Record { what: format!("record {source}/{}", record.offset), fault })?;
     match decoded {
-        Tracking::Predictions(batch) => table.predictions(&batch, config.outputs(), &config.rules, pane)?,
-        Tracking::Labels(batch) => table.labels(&batch, &config.rules, pane)?,
-        Tracking::Marker(marker) => return Ok(table.marker(&marker, &config.rules, pane)),
+        Tracking::Predictions(batch) => table.predictions(&batch, config, pane)?,
+        Tracking::Labels(batch) => table.labels(&batch, config, pane)?,
+        Tracking::Marker(marker) => return Ok(table.marker(&marker, config, pane)),
     }
     Ok(false)
 }
@@ -180,20 +222,21 @@ fn push_pane(
     tracking_partition: i32,
     (from_offset, to_offset): (i64, i64),
     cells: Vec<JoinCell<Cell>>,
+    coverage: Vec<Coverage>,
 ) -> Result<(), Error> {
-    let mut parts = vec![cells];
-    while let Some(mut cells) = parts.pop() {
-        if cells.is_empty() {
+    let mut parts = vec![(cells, coverage)];
+    while let Some((mut cells, coverage)) = parts.pop() {
+        if cells.is_empty() && coverage.is_empty() {
             continue;
         }
-        let record = Written::JoinPane(JoinPane { tracking_partition, from_offset, to_offset, cells });
+        let record = Written::JoinPane(JoinPane { tracking_partition, from_offset, to_offset, cells, coverage });
         let bytes = encode(&record)?;
         let Written::JoinPane(pane) = record else { continue };
         cells = pane.cells;
         if bytes.len() > PANE_BYTES && cells.len() > 1 {
             let second = cells.split_off(cells.len() / 2);
-            parts.push(second);
-            parts.push(cells);
+            parts.push((second, Vec::new()));
+            parts.push((cells, pane.coverage));
         } else {
             push(out, &bytes);
         }
@@ -236,6 +279,6 @@ impl Stage for Join {
 
     fn snapshot(&self, source: &SourcePartition) -> Option<Vec<u8>> {
         let partition = self.partitions.get(source)?;
-        snapshot::write(&partition.table, partition.next_offset, &self.config.rules, self.config.shape).ok()
+        snapshot::write(&partition.table, partition.next_offset, &self.config).ok()
     }
 }

@@ -13,5 +13,5 @@ pub mod rules;
 
 pub use error::Error;
 pub use intake::{Align, Intake, IntakeConfig};
-pub use join::{Join, JoinConfig};
+pub use join::{Join, JoinConfig, ROWS_MAX, Unlabelled};
 pub use rules::Rules;

@@ -337,7 +337,7 @@ impl World {
             cell: cell.clone(),
         };
         let cells = vec![joined("*"), joined("origin=JFK")];
-        let pane = JoinPane { tracking_partition: partition, from_offset: 0, to_offset: 0, cells };
+        let pane = JoinPane { tracking_partition: partition, from_offset: 0, to_offset: 0, cells, coverage: vec![] };
         self.queue(&format!("join{partition}"), Journal::JoinPane(pane));
     }
 

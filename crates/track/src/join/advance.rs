@@ -1,53 +1,50 @@
 //! What the passing of stream time does to the table: rows ripen, are closed and forgotten, labels
 //! become orphans and are forgotten. Everything goes slice by slice; nothing is scanned.
 
-use super::entry::Joined;
+use super::blocks::NO_LABEL;
+use super::entry::{Joined, Moment};
 use super::pane::Pane;
 use super::table::{Table, recount};
+use super::{JoinConfig, Unlabelled};
 use crate::rules::{Relation, Rules};
-use domain::Fingerprint;
-use std::cmp::Reverse;
+use domain::{Fingerprint, Task};
 use std::collections::BTreeMap;
 
 impl Table {
     /// Follows the least watermarks.
-    pub(crate) fn advance(&mut self, rules: &Rules, pane: &mut Pane) {
-        let orphans_before = self.orphans_before(rules);
+    pub(crate) fn advance(&mut self, config: &JoinConfig, pane: &mut Pane) {
+        let rules = &config.rules;
+        let (orphans_before, ripe_before) = (self.orphans_before(rules), self.labels_ms);
         let (events, labels) = self.sources.least();
         self.events_ms = self.events_ms.max(events);
         self.labels_ms = self.labels_ms.max(labels);
-        self.ripen(rules, pane);
+        if let Some(labels) = self.labels_ms.filter(|now| ripe_before.is_none_or(|before| before < *now)) {
+            self.history.settle(labels);
+            self.ripen(ripe_before.unwrap_or(i64::MIN), labels, rules, pane);
+        }
         self.make_orphans(orphans_before, rules);
         // A slice is final once *both* watermarks have passed: before that a prediction may
         // still come whose labels were here long ago.
         if let (Some(events), Some(labels)) = (self.events_ms, self.labels_ms) {
             let both = events.min(labels);
-            self.close(both, rules);
+            self.close(both, config, pane);
             self.forget_rows(both, rules);
             self.forget_labels(both, rules);
+            // What the oldest event that is open, or may still come, can ask for.
+            self.history.prune(both.saturating_sub(rules.horizon_ms).saturating_sub(rules.slices.length_ms));
         }
-        self.prune_history(rules);
     }
 
     /// Rows whose time the label watermark has passed enter the cells: no label can come any more
     /// that was known at their time, so the baseline of the last known label is fixed.
-    fn ripen(&mut self, rules: &Rules, pane: &mut Pane) {
-        let Some(watermark) = self.labels_ms else { return };
-        let orphans_before = self.orphans_before(rules);
-        while let Some(Reverse((time, id))) = self.unripe.peek().copied() {
-            if time >= watermark {
-                return;
+    fn ripen(&mut self, from: i64, until: i64, rules: &Rules, pane: &mut Pane) {
+        let blocks = self.open.range(rules.slices.start(from)..until).flat_map(|(_, blocks)| blocks);
+        for block in blocks {
+            for place in self.blocks.between(*block, from, until) {
+                let Some(row) = self.blocks.row(place) else { continue };
+                let joined = self.standing(Some(&row), self.blocks.labels(place), rules).joined;
+                pane.replace(rules, &row, self.known(place, &row), Joined::NONE, joined);
             }
-            self.unripe.pop();
-            let Some(entry) = self.entries.get_mut(&id) else { continue };
-            let Some(row) = entry.row.as_mut().filter(|row| row.time_ms == time && !row.ripe && !row.closed) else {
-                continue; // replaced since
-            };
-            row.ripe = true;
-            row.last_label = self.history.last_at(time);
-            let row = *row;
-            let (_, joined) = entry.standing(rules, orphans_before);
-            pane.replace(rules, &row, self.groups.scores(row.group, row.slot), Joined::NONE, joined);
         }
     }
 
@@ -63,87 +60,102 @@ impl Table {
         }
         // An id may stand in a slice twice, and in several slices.
         distinct(&mut ids);
-        for id in &ids {
-            if let Some(entry) = self.entries.get(id) {
-                recount(&mut self.counters, &entry.standing(rules, from).0, &entry.standing(rules, until).0);
-            }
+        for id in ids {
+            let Some(place) = self.index.get(id, &self.blocks) else { continue };
+            let (row, labels) = (self.blocks.row(place), self.blocks.labels(place));
+            let moment = self.moment(row.as_ref(), rules);
+            let before = Moment { orphans_before_ms: from, ..moment };
+            let was = rules.standing(row.as_ref(), self.labels.of(labels), before);
+            let now = rules.standing(row.as_ref(), self.labels.of(labels), moment);
+            recount(&mut self.counters, &was.counts, &now.counts);
         }
     }
 
     /// Settles the rows of slices that are final: the balance keeps their counts.
-    fn close(&mut self, watermark: i64, rules: &Rules) {
-        while let Some((slice, ids)) =
-            pop_due(&mut self.open, |start| rules.final_at(rules.slices.end(start)), watermark)
-        {
-            for id in &ids {
-                let Some(entry) = self.entries.get_mut(id) else { continue };
-                let in_slice = |time| rules.slices.start(time) == slice;
-                let Some(row) = entry.row.filter(|row| !row.closed && in_slice(row.time_ms)) else { continue };
-                let (counts, _) = entry.standing(rules, i64::MIN);
-                self.counters.pending = self.counters.pending.saturating_sub(counts.pending);
-                self.counters.expired += counts.pending;
-                self.groups.release(row.group, row.slot);
-                entry
-                    .labels
-                    .retain(|label| rules.relation(row.time_ms, label.time_ms, label.watermark_ms) == Relation::Apart);
-                if let Some(row) = &mut entry.row {
-                    row.closed = true;
+    fn close(&mut self, watermark: i64, config: &JoinConfig, pane: &mut Pane) {
+        let rules = &config.rules;
+        let due = |start| rules.final_at(rules.slices.end(start));
+        while let Some((slice, blocks)) = pop_due(&mut self.open, due, watermark) {
+            for block in &blocks {
+                let rows: Vec<_> = self.blocks.alive(*block).map(|(place, _)| place).collect();
+                for place in rows {
+                    self.close_row(place, config, pane);
                 }
+                self.blocks.close(*block, &mut self.groups);
             }
-            self.closed.entry(slice).or_default().extend(ids);
+            self.closed.entry(slice).or_default().extend(blocks);
         }
         self.groups.drop_empty();
+    }
+
+    fn close_row(&mut self, place: u32, config: &JoinConfig, pane: &mut Pane) {
+        let rules = &config.rules;
+        let Some(row) = self.blocks.row(place) else { return };
+        let labels = self.blocks.labels(place);
+        let moment = self.moment(Some(&row), rules);
+        let pending = rules.standing(Some(&row), self.labels.of(labels), moment).counts.pending;
+        self.counters.pending = self.counters.pending.saturating_sub(pending);
+        self.counters.expired += pending;
+        let counts_as_negative = config.unlabelled == Unlabelled::Negative
+            && config.shape.task == Task::BinaryClassification
+            && row.time_ms >= moment.trained_until_ms;
+        if pending > 0 && counts_as_negative {
+            self.counters.assumed += pending;
+            pane.assume(rules, &row);
+            let negative = Joined { mature: None, last: Some(0.0) };
+            pane.replace(rules, &row, self.known(place, &row), Joined::NONE, negative);
+        }
+        let (head, _) = self
+            .labels
+            .retain(labels, |label| rules.relation(row.time_ms, label.time_ms, label.watermark_ms) == Relation::Apart);
+        self.blocks.set_labels(place, head);
     }
 
     /// Forgets closed rows: labels beyond this are nobody's.
     fn forget_rows(&mut self, watermark: i64, rules: &Rules) {
         let due = |start| rules.forgotten_at(rules.slices.end(start));
-        while let Some((slice, ids)) = pop_due(&mut self.closed, due, watermark) {
-            for id in &ids {
-                let Some(entry) = self.entries.get_mut(id) else { continue };
-                if entry.row.is_some_and(|row| row.closed && rules.slices.start(row.time_ms) == slice) {
-                    entry.row = None;
-                    if entry.labels.as_slice().is_empty() {
-                        self.entries.remove(id);
+        let mut any = false;
+        while let Some((slice, blocks)) = pop_due(&mut self.closed, due, watermark) {
+            any = true;
+            for block in blocks {
+                let rows: Vec<_> = self.blocks.alive(block).collect();
+                for (place, id) in rows {
+                    let labels = self.blocks.labels(place);
+                    match if labels == NO_LABEL { None } else { self.blocks.add_bare(id, slice, labels) } {
+                        Some(bare) => self.index.replace(id, place, bare),
+                        None => self.index.remove(id, place),
                     }
                 }
+                self.blocks.drop_block(block);
             }
+        }
+        if any {
+            self.index.shrink(&self.blocks);
         }
     }
 
     /// Forgets labels no prediction can come for any more: they stay counted as orphans.
     fn forget_labels(&mut self, watermark: i64, rules: &Rules) {
-        let orphans_before = self.orphans_before(rules);
         let due = |start| rules.labels_forgotten_at(rules.slices.end(start));
         while let Some((slice, mut ids)) = pop_due(&mut self.unmatched, due, watermark) {
             distinct(&mut ids);
-            for id in &ids {
-                let Some(entry) = self.entries.get_mut(id) else { continue };
-                let (was, _) = entry.standing(rules, orphans_before);
-                let row = entry.row;
-                let before = entry.labels.as_slice().len();
-                entry.labels.retain(|label| {
-                    let about_row = row.filter(|row| !row.closed).is_some_and(|row| {
-                        rules.relation(row.time_ms, label.time_ms, label.watermark_ms) != Relation::Apart
-                    });
-                    about_row || rules.slices.start(label.time_ms) != slice
+            for id in ids {
+                let Some(place) = self.index.get(id, &self.blocks) else { continue };
+                let (row, labels) = (self.blocks.row(place), self.blocks.labels(place));
+                let was = self.standing(row.as_ref(), labels, rules);
+                let (head, forgotten) = self.labels.retain(labels, |label| {
+                    !rules.is_unmatched(row.as_ref(), label) || rules.slices.start(label.time_ms) != slice
                 });
-                let forgotten = before - entry.labels.as_slice().len();
-                let (mut now, _) = entry.standing(rules, orphans_before);
-                now.orphan += u64::try_from(forgotten).unwrap_or(0);
-                recount(&mut self.counters, &was, &now);
-                if entry.row.is_none() && entry.labels.as_slice().is_empty() {
-                    self.entries.remove(id);
+                self.blocks.set_labels(place, head);
+                let mut now = self.standing(row.as_ref(), head, rules);
+                now.counts.orphan += forgotten;
+                recount(&mut self.counters, &was.counts, &now.counts);
+                if row.is_none() && head == NO_LABEL {
+                    self.index.remove(id, place);
+                    self.blocks.kill(place);
                 }
             }
         }
-    }
-
-    /// Keeps what the oldest event that may still come, or become ripe, can ask for.
-    fn prune_history(&mut self, rules: &Rules) {
-        let (Some(events), Some(labels)) = (self.events_ms, self.labels_ms) else { return };
-        let oldest_event = events.saturating_sub(rules.horizon_ms).saturating_sub(rules.slices.length_ms);
-        self.history.prune(oldest_event.min(labels));
     }
 }
 
@@ -153,11 +165,7 @@ fn distinct(ids: &mut Vec<Fingerprint>) {
 }
 
 /// Takes out the first slice if the watermark has reached the time it is due at.
-fn pop_due(
-    slices: &mut BTreeMap<i64, Vec<Fingerprint>>,
-    due: impl Fn(i64) -> i64,
-    watermark: i64,
-) -> Option<(i64, Vec<Fingerprint>)> {
+fn pop_due<T>(slices: &mut BTreeMap<i64, Vec<T>>, due: impl Fn(i64) -> i64, watermark: i64) -> Option<(i64, Vec<T>)> {
     let start = *slices.first_key_value()?.0;
     if due(start) <= watermark { slices.remove_entry(&start) } else { None }
 }

@@ -1,12 +1,13 @@
-//! Scores of open rows, grouped by line-up: flat vectors of equal strides, no allocation per row.
+//! Line-ups that have open rows, and what the scores of a row are under one of them.
 
+use super::blocks::{Blocks, Row};
 use super::names::Names;
 use crate::error::Error;
 use domain::{Harm, LineUp};
 use records::tracking::PredictionBatch;
 use serde::{Deserialize, Serialize};
 
-/// Rows of one line-up.
+/// One line-up, with the segment columns of its rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Group {
     line_up: LineUp,
@@ -17,14 +18,11 @@ pub(crate) struct Group {
     /// Values of a member's score: 1, or the number of classes.
     outputs: usize,
     segment_columns: Vec<String>,
-    scores: Vec<f64>,
-    segments: Vec<u32>,
-    free: Vec<u32>,
-    slots: u32,
-    rows: u32,
+    /// Blocks of open rows.
+    blocks: u32,
 }
 
-/// All line-ups that have open rows.
+/// All of them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Groups {
     groups: Vec<Option<Group>>,
@@ -34,7 +32,8 @@ pub(crate) struct Groups {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scores<'a> {
     group: &'a Group,
-    slot: usize,
+    scores: &'a [f64],
+    segments: &'a [u32],
 }
 
 impl Groups {
@@ -56,11 +55,7 @@ impl Groups {
             previous: place_of(&line_up.previous),
             outputs,
             segment_columns: batch.segments.iter().map(|s| s.name.clone()).collect(),
-            scores: Vec::new(),
-            segments: Vec::new(),
-            free: Vec::new(),
-            slots: 0,
-            rows: 0,
+            blocks: 0,
             line_up,
         };
         let place = self.groups.iter().position(Option::is_none).unwrap_or_else(|| {
@@ -73,57 +68,34 @@ impl Groups {
         u32::try_from(place).unwrap_or(u32::MAX)
     }
 
-    /// Copies the scores and segment values of a row of a batch whose shape was checked; gives
-    /// its slot. `segments` holds the numbers of the row's segment names.
-    pub(crate) fn store(
-        &mut self,
-        group: u32,
-        batch: &PredictionBatch,
-        row: usize,
-        segments: impl Iterator<Item = u32>,
-    ) -> u32 {
-        let Some(Some(group)) = self.groups.get_mut(group as usize) else { return 0 };
-        group.rows += 1;
-        let outputs = group.outputs;
-        let row_scores =
-            batch.scores.iter().flat_map(|m| m.get(row * outputs..(row + 1) * outputs).unwrap_or_default()).copied();
-        if let Some(slot) = group.free.pop() {
-            let (scores, values) = (slot as usize * group.score_stride(), slot as usize * group.segment_columns.len());
-            for (to, from) in group.scores.iter_mut().skip(scores).zip(row_scores) {
-                *to = from;
-            }
-            for (to, from) in group.segments.iter_mut().skip(values).zip(segments) {
-                *to = from;
-            }
-            return slot;
-        }
-        group.scores.extend(row_scores);
-        group.segments.extend(segments);
-        group.slots += 1;
-        group.slots - 1
-    }
-
-    /// Gives a row's slot back.
-    pub(crate) fn release(&mut self, group: u32, slot: u32) {
+    /// A block of open rows more.
+    pub(crate) fn retain(&mut self, group: u32) {
         if let Some(Some(group)) = self.groups.get_mut(group as usize) {
-            group.rows = group.rows.saturating_sub(1);
-            group.free.push(slot);
+            group.blocks += 1;
         }
     }
 
-    /// Drops groups without rows.
+    /// A block less.
+    pub(crate) fn release(&mut self, group: u32) {
+        if let Some(Some(group)) = self.groups.get_mut(group as usize) {
+            group.blocks = group.blocks.saturating_sub(1);
+        }
+    }
+
+    /// Drops line-ups without rows.
     pub(crate) fn drop_empty(&mut self) {
         for group in &mut self.groups {
-            if group.as_ref().is_some_and(|g| g.rows == 0) {
+            if group.as_ref().is_some_and(|g| g.blocks == 0) {
                 *group = None;
             }
         }
     }
 
-    /// Scores of a row.
-    pub(crate) fn scores(&self, group: u32, slot: u32) -> Option<Scores<'_>> {
-        let group = self.groups.get(group as usize)?.as_ref()?;
-        Some(Scores { group, slot: slot as usize })
+    /// Scores of an open row.
+    pub(crate) fn scores<'a>(&'a self, blocks: &'a Blocks, place: u32, row: &Row) -> Option<Scores<'a>> {
+        let group = self.groups.get(row.group as usize)?.as_ref()?;
+        let (scores, segments) = blocks.values(place, group.score_stride(), group.segment_columns.len())?;
+        Some(Scores { group, scores, segments })
     }
 
     /// Event times before this were seen by the champion in training.
@@ -141,8 +113,8 @@ impl Group {
 
 impl<'a> Scores<'a> {
     fn member(self, place: usize) -> Option<&'a [f64]> {
-        let start = self.slot * self.group.score_stride() + place * self.group.outputs;
-        self.group.scores.get(start..start + self.group.outputs)
+        let start = place * self.group.outputs;
+        self.scores.get(start..start + self.group.outputs)
     }
 
     /// A shadow's score, unless it had seen the row in training.
@@ -174,8 +146,7 @@ impl<'a> Scores<'a> {
 
     /// Numbers of the row's segments.
     pub(crate) fn segments(self) -> &'a [u32] {
-        let width = self.group.segment_columns.len();
-        self.group.segments.get(self.slot * width..(self.slot + 1) * width).unwrap_or_default()
+        self.segments
     }
 
     /// Number of the promotion, and of the champion's name.

@@ -3,7 +3,7 @@
 use super::sources::{Coordinate, Sources};
 use domain::Fingerprint;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Known {
@@ -13,15 +13,22 @@ struct Known {
 }
 
 /// One label per label time: that of the greatest (id, coordinate), since only the greatest
-/// (label time, id) before an event is ever asked for.
+/// (label time, id) before an event is ever asked for. Below the label watermark nothing can
+/// change any more, and only the times at which the value changes are kept.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct History {
+    settled_before_ms: Option<i64>,
+    settled: VecDeque<(i64, f64)>,
     by_time: BTreeMap<i64, Known>,
 }
 
 impl History {
-    /// Takes a label.
+    /// Takes a label. One below the label watermark comes from a partition that was idle, and
+    /// thereby overtaken: it was not known in time.
     pub(crate) fn insert(&mut self, time_ms: i64, id: Fingerprint, at: Coordinate, value: f64, sources: &Sources) {
+        if self.settled_before_ms.is_some_and(|settled| time_ms < settled) {
+            return;
+        }
         let label = Known { id, at, value };
         let known = self.by_time.entry(time_ms).or_insert(label);
         if known.id.cmp(&id).then_with(|| sources.order(known.at, at)).is_lt() {
@@ -29,16 +36,35 @@ impl History {
         }
     }
 
+    /// No label before this time can come any more.
+    pub(crate) fn settle(&mut self, before_ms: i64) {
+        while let Some(first) = self.by_time.first_entry().filter(|first| *first.key() < before_ms) {
+            let (time_ms, known) = first.remove_entry();
+            if self.settled.back().is_none_or(|(_, value)| value.to_bits() != known.value.to_bits()) {
+                self.settled.push_back((time_ms, known.value));
+            }
+        }
+        self.settled_before_ms = self.settled_before_ms.max(Some(before_ms));
+    }
+
     /// The last label known at a time: the greatest (label time, id) not after it.
     pub(crate) fn last_at(&self, time_ms: i64) -> Option<f64> {
-        self.by_time.range(..=time_ms).next_back().map(|(_, known)| known.value)
+        if self.settled_before_ms.is_none_or(|settled| time_ms >= settled)
+            && let Some((_, known)) = self.by_time.range(..=time_ms).next_back()
+        {
+            return Some(known.value);
+        }
+        let after = self.settled.partition_point(|(time, _)| *time <= time_ms);
+        self.settled.get(after.checked_sub(1)?).map(|(_, value)| *value)
     }
 
     /// Forgets what no event from this time on can ask for: all before it but one.
     pub(crate) fn prune(&mut self, from_ms: i64) {
-        let Some(keep_from) = self.by_time.range(..=from_ms).next_back().map(|(time, _)| *time) else { return };
-        while let Some(first) = self.by_time.first_entry().filter(|first| *first.key() < keep_from) {
-            first.remove();
+        while self.settled.get(1).is_some_and(|(time, _)| *time <= from_ms) {
+            self.settled.pop_front();
+        }
+        if self.settled.capacity() > 4 * self.settled.len().max(256) {
+            self.settled.shrink_to(2 * self.settled.len());
         }
     }
 }
@@ -62,6 +88,11 @@ mod tests {
             }
         };
         check(&history, &[(9, None), (10, Some(2.0)), (19, Some(2.0)), (20, Some(4.0))]);
+        history.settle(15);
+        history.insert(14, 99, at(5), 5.0, &sources);
+        check(&history, &[(9, None), (10, Some(2.0)), (14, Some(2.0)), (19, Some(2.0)), (20, Some(4.0))]);
+        history.settle(30);
+        check(&history, &[(9, None), (10, Some(2.0)), (19, Some(2.0)), (20, Some(4.0)), (40, Some(4.0))]);
         history.prune(15);
         check(&history, &[(15, Some(2.0)), (20, Some(4.0))]);
         history.prune(25);

@@ -1,11 +1,14 @@
 //! Cells of one step: what labelled rows add to them, and what corrections take away.
 
-use super::entry::{Joined, Row};
+use super::blocks::Row;
+use super::entry::Joined;
 use super::groups::Scores;
+use super::history::History;
 use super::names::{ALL, Names};
 use crate::rules::Rules;
 use measure::{Cell, Shape};
-use records::journal::{JoinCell, Phase};
+use records::age::AGE_BINS;
+use records::journal::{Coverage, JoinCell, Phase};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,25 +20,44 @@ struct Key {
     version: u32,
 }
 
+/// What a row's cells need beside the row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// None if the row is closed.
+    pub(crate) scores: Option<Scores<'a>>,
+    /// For the last label known at the row's time.
+    pub(crate) history: &'a History,
+}
+
 /// Cells of one step. Few, whatever the number of rows: their keys are slices, not ids.
 #[derive(Debug)]
 pub(crate) struct Pane {
     shape: Shape,
     cells: BTreeMap<Key, Cell>,
+    coverage: BTreeMap<i64, Covered>,
+}
+
+/// Changes of one slice's coverage.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Covered {
+    predictions: i64,
+    assumed: i64,
+    ages: [i64; AGE_BINS as usize],
 }
 
 impl Pane {
     /// No cells.
     pub(crate) fn new(shape: Shape) -> Self {
-        Self { shape, cells: BTreeMap::new() }
+        Self { shape, cells: BTreeMap::new(), coverage: BTreeMap::new() }
     }
 
     /// Replaces what a row has in the cells: mature and late sums stay exact differences.
-    pub(crate) fn replace(&mut self, rules: &Rules, row: &Row, scores: Option<Scores<'_>>, was: Joined, now: Joined) {
-        let Some(scores) = scores else { return };
+    pub(crate) fn replace(&mut self, rules: &Rules, row: &Row, known: Known<'_>, was: Joined, now: Joined) {
+        let Some(scores) = known.scores.filter(|_| was != now) else { return };
+        let last_label = known.history.last_at(row.time_ms);
         let mut add = |phase, label: Option<f64>, sign| {
             if let Some(label) = label {
-                self.add(rules, row, scores, phase, label, sign);
+                self.add(rules, row, (scores, last_label), phase, label, sign);
             }
         };
         if was.mature != now.mature {
@@ -51,7 +73,15 @@ impl Pane {
         }
     }
 
-    fn add(&mut self, rules: &Rules, row: &Row, scores: Scores<'_>, phase: Phase, label: f64, sign: i64) {
+    fn add(
+        &mut self,
+        rules: &Rules,
+        row: &Row,
+        (scores, last_label): (Scores<'_>, Option<f64>),
+        phase: Phase,
+        label: f64,
+        sign: i64,
+    ) {
         let Some(served) = scores.served() else { return };
         let (promotion, version) = scores.promotion();
         let slice_start_ms = rules.slices.start(row.time_ms);
@@ -60,7 +90,7 @@ impl Pane {
             frozen: scores.frozen(row.time_ms),
             previous: scores.previous(row.time_ms),
             label,
-            last_label: row.last_label,
+            last_label,
             harm: scores.harm(),
         };
         // Harm and paired tests look at all rows together; segments need neither.
@@ -72,6 +102,41 @@ impl Pane {
             key.segment = *segment;
             self.cells.entry(key).or_insert_with(|| Cell::empty(shape)).add(&part, sign);
         }
+    }
+
+    /// A prediction is in force (1) or no more (−1).
+    pub(crate) fn cover(&mut self, rules: &Rules, row: &Row, predictions: i64) {
+        self.coverage.entry(rules.slices.start(row.time_ms)).or_default().predictions += predictions;
+    }
+
+    /// A prediction counts as negative.
+    pub(crate) fn assume(&mut self, rules: &Rules, row: &Row) {
+        self.coverage.entry(rules.slices.start(row.time_ms)).or_default().assumed += 1;
+    }
+
+    /// The age of a prediction's first label changes.
+    pub(crate) fn age(&mut self, rules: &Rules, row: &Row, was: Option<u8>, now: Option<u8>) {
+        if was == now {
+            return;
+        }
+        let ages = &mut self.coverage.entry(rules.slices.start(row.time_ms)).or_default().ages;
+        for (bin, change) in [(was, -1), (now, 1)] {
+            if let Some(count) = bin.and_then(|bin| ages.get_mut(usize::from(bin))) {
+                *count += change;
+            }
+        }
+    }
+
+    /// Coverage of the slices in which anything changed, by slice.
+    pub(crate) fn coverage(&self) -> Vec<Coverage> {
+        let changed = self.coverage.iter().filter(|(_, covered)| **covered != Covered::default());
+        let of_slice = |(slice_start_ms, covered): (&i64, &Covered)| Coverage {
+            slice_start_ms: *slice_start_ms,
+            predictions: covered.predictions,
+            assumed: covered.assumed,
+            ages: (0..).zip(covered.ages).filter(|(_, count)| *count != 0).collect(),
+        };
+        changed.map(of_slice).collect()
     }
 
     /// The cells that hold anything, sorted by (slice, phase, segment, promotion, version).

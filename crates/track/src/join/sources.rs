@@ -6,6 +6,7 @@ use domain::time::{Watermark, Watermarks};
 use records::tracking::{Marker, StreamKind};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// One source partition. A topic may be read as events and as labels: then it is two of these.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,6 +15,15 @@ struct Source {
     name: SourcePartition,
     highest_offset: i64,
     watermark: Option<Watermark>,
+    held: Held,
+}
+
+/// Rows of a source partition that its *own* watermark has not made worthless yet, by the time
+/// from which on they are. What other partitions do, or where batches are cut, does not show.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Held {
+    rows: usize,
+    by_end: BTreeMap<i64, usize>,
 }
 
 /// All of them, each under a small number that stays.
@@ -64,7 +74,13 @@ impl Sources {
     pub(crate) fn number(&mut self, kind: StreamKind, name: &SourcePartition) -> u32 {
         let found = self.known.iter().position(|s| s.kind == kind && &s.name == name);
         let place = found.unwrap_or_else(|| {
-            self.known.push(Source { kind, name: name.clone(), highest_offset: i64::MIN, watermark: None });
+            self.known.push(Source {
+                kind,
+                name: name.clone(),
+                highest_offset: i64::MIN,
+                watermark: None,
+                held: Held::default(),
+            });
             self.known.len() - 1
         });
         u32::try_from(place).unwrap_or(u32::MAX)
@@ -84,6 +100,20 @@ impl Sources {
             }
             _ => false,
         }
+    }
+
+    /// Whether a row that is of use until a time still finds room among `rows_max` of its source
+    /// partition; remembers it.
+    pub(crate) fn has_room(&mut self, source: u32, until_ms: i64, rows_max: usize) -> bool {
+        let Some(source) = self.known.get_mut(source as usize) else { return false };
+        let (held, marked) = (&mut source.held, source.watermark.map_or(i64::MIN, |w| w.time_ms));
+        if held.rows >= rows_max {
+            return false;
+        }
+        held.rows += 1;
+        // What is of no use already counts until the next marker: others may hold it up.
+        *held.by_end.entry(until_ms.max(marked.saturating_add(1))).or_default() += 1;
+        true
     }
 
     /// Order of coordinates: topic, partition, offset.
@@ -107,6 +137,10 @@ impl Sources {
         let Some(source) = self.known.get_mut(number as usize) else { return false };
         let was_idle = source.watermark.is_some_and(|w| w.idle);
         source.watermark = now;
+        let marked = now.map_or(i64::MIN, |w| w.time_ms);
+        while let Some(first) = source.held.by_end.first_entry().filter(|first| *first.key() <= marked) {
+            source.held.rows = source.held.rows.saturating_sub(first.remove());
+        }
         was_idle != marker.watermark.idle
     }
 

@@ -4,7 +4,7 @@ mod oracle;
 mod script;
 mod simulation;
 
-use super::entry::LABELS_PER_ID;
+use super::labels::LABELS_PER_ID;
 use super::{PANE_BYTES, Written, push_pane};
 use domain::{ErrorClass, Input, Outputs, Stage, Version};
 use measure::{Cell, Row};
@@ -25,6 +25,9 @@ const NONE: JoinCounters = JoinCounters {
     in_training: 0,
     pending: 0,
     expired: 0,
+    assumed: 0,
+    predictions_overflow: 0,
+    labels_overflow: 0,
     repeated: 0,
     labels: 0,
     labels_joined: 0,
@@ -201,7 +204,7 @@ fn a_pane_too_large_for_one_record_is_split_in_order() {
     };
     let cells: Vec<_> = (0..9).map(cell).collect();
     let mut out = Outputs::default();
-    push_pane(&mut out, 3, (4, 5), cells.clone()).unwrap();
+    push_pane(&mut out, 3, (4, 5), cells.clone(), Vec::new()).unwrap();
     let mut read = Vec::new();
     for record in out.records() {
         assert!(record.value.unwrap().len() <= PANE_BYTES);

@@ -1,6 +1,6 @@
 //! A small language for logs of `p.tracking`, and a join run over one.
 
-use crate::join::{Join, JoinConfig};
+use crate::join::{Join, JoinConfig, Unlabelled};
 use crate::rules::Rules;
 use domain::time::Watermark;
 use domain::{Harm, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices, SourcePartition, Stage, Task};
@@ -71,7 +71,14 @@ pub(super) fn harm() -> Option<Harm> {
 }
 
 pub(super) fn config(partitions: usize) -> JoinConfig {
-    JoinConfig { rules: RULES, shape: SHAPE, event_partitions: partitions, label_partitions: partitions }
+    JoinConfig {
+        rules: RULES,
+        shape: SHAPE,
+        event_partitions: partitions,
+        label_partitions: partitions,
+        unlabelled: Unlabelled::Unknown,
+        rows_max: crate::ROWS_MAX,
+    }
 }
 
 /// Whether an item may stand in one record of tracking with the one before.
@@ -184,7 +191,7 @@ impl Said {
             match records::from_postcard::<Journal<(), Cell>>(record.value.unwrap()).unwrap() {
                 Journal::JoinPane(pane) => {
                     assert!(!marked, "panes come before the marker");
-                    assert!(!pane.cells.is_empty() && pane.from_offset <= pane.to_offset);
+                    assert!(!(pane.cells.is_empty() && pane.coverage.is_empty()) && pane.from_offset <= pane.to_offset);
                     self.merge(pane.cells);
                 }
                 Journal::JoinMarker(marker) => {
