@@ -252,7 +252,7 @@ impl<'a> World<'a> {
             return Ok(bundle);
         }
         let (reference, class_rates) = (bundle.reference.as_ref().clone(), bundle.manifest.class_rates.clone());
-        Ok(Arc::new(judge::Known { reference, class_rates }))
+        Ok(Arc::new(judge::Known { reference, class_rates, wander: None, gap: None }))
     }
 
     /// Everybody has a turn without faults; false if nobody could do anything.

@@ -2,6 +2,7 @@
 
 mod contract;
 mod decisions;
+mod drift;
 mod fixtures;
 mod simulation;
 mod world;
