@@ -98,14 +98,15 @@ pub fn plan(reference: &HarmReference, previous: Option<&Plan>) -> Plan {
 
 /// Bets on realised minus estimated errors of a test slice, for [`super::Page`] with the realised
 /// share of wrong predictions as loss and the estimated one as prior loss. p0 as in [`plan()`]; the
-/// rises are shares of the validated share of wrong predictions, and no bet can lose its capital
-/// although the difference may be as low as −1.
+/// rises are shares of the validated share of wrong predictions. The difference is at least minus
+/// the estimate: while that is at most twice the validated share, no bet can lose its capital, and
+/// beyond it only by rows that turn out far better than expected.
 #[must_use]
 pub fn gap_plan(reference: &GapReference) -> PageBets {
     let errors = not_negative(reference.errors).clamp(LOSS_MIN, 1.0);
     let (mean, error) = (not_negative(reference.mean), not_negative(reference.standard_error));
     let p0 = tolerated_mean(mean, error, TOLERANCE * errors, None);
-    PageBets { p0, rho: 1.0, bets: bets(errors, not_negative(reference.variance_slices), p0, -1.0) }
+    PageBets { p0, rho: 1.0, bets: bets(errors, not_negative(reference.variance_slices), p0, -(2.0 * errors).min(1.0)) }
 }
 
 /// Threshold of a page monitor that keeps a budget: `monitors` × the test slices in the budget's
