@@ -116,8 +116,8 @@ pub(crate) fn known(bundle: &bundle::Bundle) -> judge::Known {
     judge::Known {
         reference: bundle.reference.as_ref().clone(),
         class_rates: bundle.manifest.class_rates.clone(),
-        wander: None,
-        gap: None,
+        wander: bundle.wander.clone(),
+        gap: bundle.calibrated.as_ref().and_then(|calibrated| calibrated.gap),
     }
 }
 
