@@ -85,9 +85,35 @@ fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
     layout.observe(&profiled, &all, &mut counts).unwrap();
     let reference = profile::Reference { layout, counts, importance: vec![0.5, 0.5, 0.0, 0.0] };
     let manifest = manifest(task, vec![serde_json::json!({"weights": [on_a, on_b]})]);
-    let parts = Parts { manifest_without_files: manifest, preprocessor, model, reference, golden: rows.slice(0, 64) };
+    let parts = Parts {
+        manifest_without_files: manifest,
+        preprocessor,
+        model,
+        reference,
+        golden: rows.slice(0, 64),
+        calibrated: calibrated(task),
+        wander: None,
+    };
     let packed = bundle::pack(parts).unwrap();
     bundle::open(&packed.version, &packed.files.iter().cloned().collect()).unwrap()
+}
+
+/// Scores are taken at their word, so that panes of expected performance flow.
+fn calibrated(task: Task) -> Option<bundle::Calibrated> {
+    let maps = match task {
+        Task::BinaryClassification => 1,
+        Task::MulticlassClassification => 3,
+        Task::Regression => return None,
+    };
+    let calibration = measure::Calibration::of(vec![measure::ScoreMap::Identity; maps]).unwrap();
+    let gap = measure::estimate::GapReference {
+        slices: 10,
+        errors: 0.2,
+        mean: 0.0,
+        standard_error: 0.01,
+        variance_slices: 0.001,
+    };
+    Some(bundle::Calibrated { calibration, gap: Some(gap) })
 }
 
 fn with_prediction(task: Task, rows: &RecordBatch, scores: &[f64]) -> RecordBatch {

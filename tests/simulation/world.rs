@@ -252,7 +252,8 @@ impl<'a> World<'a> {
             return Ok(bundle);
         }
         let (reference, class_rates) = (bundle.reference.as_ref().clone(), bundle.manifest.class_rates.clone());
-        Ok(Arc::new(judge::Known { reference, class_rates }))
+        let gap = bundle.calibrated.as_ref().and_then(|calibrated| calibrated.gap);
+        Ok(Arc::new(judge::Known { reference, class_rates, wander: bundle.wander.clone(), gap }))
     }
 
     /// Everybody has a turn without faults; false if nobody could do anything.

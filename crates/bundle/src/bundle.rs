@@ -2,9 +2,13 @@
 
 use crate::{Error, Manifest};
 use arrow::array::RecordBatch;
+use detect::shift::Wanders;
 use domain::Version;
+use measure::Calibration;
+use measure::estimate::GapReference;
 use models::Model;
 use prepare::Preprocessor;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Outputs of a batch.
@@ -16,6 +20,15 @@ pub struct Scores {
     pub values: Vec<f64>,
 }
 
+/// `calibration.json`: what the scores of a classifier are worth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibrated {
+    /// From scores to class probabilities, fitted on rows the model had not seen.
+    pub calibration: Calibration,
+    /// Realised minus estimated errors on those rows.
+    pub gap: Option<GapReference>,
+}
+
 /// A verified bundle: preprocessing and model behind one `apply`, for training and serving alike.
 #[derive(Debug, Clone)]
 pub struct Bundle {
@@ -25,6 +38,10 @@ pub struct Bundle {
     pub manifest: Manifest,
     /// The profile that drift is measured against.
     pub reference: Arc<profile::Reference>,
+    /// What its scores are worth; none in regression and in bundles of earlier builds.
+    pub calibrated: Option<Arc<Calibrated>>,
+    /// How the columns of the reference wandered; none in bundles of earlier builds.
+    pub wander: Option<Wanders>,
     pub(crate) preprocessor: Preprocessor,
     pub(crate) model: Model,
 }

@@ -18,8 +18,19 @@ pub const REFERENCE: &str = "reference.arrow";
 /// Raw rows and the outputs they must give.
 pub const GOLDEN: &str = "golden.arrow";
 
+/// From scores to probabilities, and what they missed; classification only.
+pub const CALIBRATION: &str = "calibration.json";
+/// How the columns of the reference wandered from slice to slice.
+pub const WANDER: &str = "wander.json";
+
+/// Files that a bundle may lack: earlier builds did not write them. A bundle has those that its
+/// manifest lists. Readers that do not know them pass over them, so they change no format version.
+pub const OPTIONAL: [&str; 2] = [CALIBRATION, WANDER];
+
 /// The files of a bundle with the most bytes each may have; the manifest is last.
-pub const FILES: [(&str, u64); 6] = [
+pub const FILES: [(&str, u64); 8] = [
+    (CALIBRATION, 64 << 20),
+    (WANDER, 8 << 20),
     (GOLDEN, 16 << 20),
     (INPUT_SCHEMA, 1 << 20),
     (MODEL, 512 << 20),

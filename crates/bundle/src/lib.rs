@@ -14,9 +14,9 @@ pub mod manifest;
 pub mod open;
 pub mod pack;
 
-pub use bundle::{Bundle, Scores};
+pub use bundle::{Bundle, Calibrated, Scores};
 pub use error::Error;
-pub use file::{FILES, MANIFEST, sha256_hex, size_limit, version_of};
+pub use file::{FILES, MANIFEST, OPTIONAL, sha256_hex, size_limit, version_of};
 pub use manifest::{FORMAT_VERSION, FileEntry, Manifest};
 pub use open::{open, read_manifest};
 pub use pack::{Packed, Parts, pack};

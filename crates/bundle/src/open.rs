@@ -1,10 +1,11 @@
 //! From bytes to a bundle: sizes, then hashes, then requirements, then parsing, then golden rows.
 //! Only what has passed all of them is returned.
 
-use crate::file::{self, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, REFERENCE};
-use crate::{Bundle, Error, FILES, Manifest, golden, sha256_hex, version_of};
+use crate::file::{self, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, OPTIONAL, PIPELINE, REFERENCE, WANDER};
+use crate::{Bundle, Calibrated, Error, FILES, Manifest, golden, sha256_hex, version_of};
 use arrow::ipc::reader::StreamReader;
-use domain::Version;
+use detect::shift::Wanders;
+use domain::{Task, Version};
 use models::Model;
 use prepare::Preprocessor;
 use std::collections::BTreeMap;
@@ -22,7 +23,9 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
         file::check_size(name, bytes.len() as u64)?;
     }
     let manifest = read_manifest(version, get(version, files, MANIFEST)?)?;
-    for (name, _) in FILES.iter().filter(|(name, _)| *name != MANIFEST) {
+    let is_listed = |name: &str| manifest.files.iter().any(|entry| entry.path == name);
+    let is_due = |name: &str| name != MANIFEST && (!OPTIONAL.contains(&name) || is_listed(name));
+    for (name, _) in FILES.iter().filter(|(name, _)| is_due(name)) {
         check_hash(&manifest, name, get(version, files, name)?)?;
     }
     manifest.check()?;
@@ -34,7 +37,16 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
     check_agreement(&manifest, &preprocessor, &model)?;
     check_schema(&manifest, get(version, files, INPUT_SCHEMA)?)?;
     let (rows, expected) = golden::read(get(version, files, GOLDEN)?, manifest.outputs())?;
-    let bundle = Bundle { version: version.clone(), manifest, reference: Arc::new(reference), preprocessor, model };
+    let calibrated = if is_listed(CALIBRATION) {
+        Some(Arc::new(read_calibration(&manifest, get(version, files, CALIBRATION)?)?))
+    } else {
+        None
+    };
+    let columns = reference.layout.columns.len();
+    let wander = if is_listed(WANDER) { Some(read_wander(columns, get(version, files, WANDER)?)?) } else { None };
+    let reference = Arc::new(reference);
+    let version = version.clone();
+    let bundle = Bundle { version, manifest, reference, calibrated, wander, preprocessor, model };
     golden::compare(&bundle.apply(&rows)?, &expected)?;
     Ok(bundle)
 }
@@ -51,6 +63,29 @@ pub fn read_manifest(version: &Version, bytes: &[u8]) -> Result<Manifest, Error>
         return Err(mismatch(MANIFEST, "SHA-256 beginning", &found, version));
     }
     serde_json::from_slice(bytes).map_err(|e| Error::content(MANIFEST, e))
+}
+
+/// One map per number that the model gives, and a gap that can have been measured.
+fn read_calibration(manifest: &Manifest, bytes: &[u8]) -> Result<Calibrated, Error> {
+    let found: Calibrated = serde_json::from_slice(bytes).map_err(|e| Error::content(CALIBRATION, e))?;
+    let (maps, expected) = (found.calibration.maps().len(), manifest.outputs());
+    if manifest.task == Task::Regression || maps != expected {
+        let detail = format!("{maps} maps for task {:?}, expected {expected} of a classification", manifest.task);
+        return Err(Error::content(CALIBRATION, detail));
+    }
+    if found.gap.as_ref().is_some_and(|gap| !gap.is_sound()) {
+        return Err(Error::content(CALIBRATION, "gap holds a number out of range, expected shares and a spread"));
+    }
+    Ok(found)
+}
+
+fn read_wander(columns: usize, bytes: &[u8]) -> Result<Wanders, Error> {
+    let found: Wanders = serde_json::from_slice(bytes).map_err(|e| Error::content(WANDER, e))?;
+    if !found.fits(columns) {
+        let detail = format!("{} columns or a number out of range, expected {columns} columns", found.columns.len());
+        return Err(Error::content(WANDER, detail));
+    }
+    Ok(found)
 }
 
 fn get<'a>(version: &Version, files: &'a Files, name: &str) -> Result<&'a [u8], Error> {

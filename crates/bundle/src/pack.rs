@@ -1,9 +1,10 @@
 //! From parts to bytes.
 
 use crate::bundle::apply;
-use crate::file::{self, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, REFERENCE};
-use crate::{Error, FORMAT_VERSION, FileEntry, Manifest, golden, open, sha256_hex, version_of};
+use crate::file::{self, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, REFERENCE, WANDER};
+use crate::{Calibrated, Error, FORMAT_VERSION, FileEntry, Manifest, golden, open, sha256_hex, version_of};
 use arrow::array::RecordBatch;
+use detect::shift::Wanders;
 use domain::Version;
 use models::Model;
 use prepare::Preprocessor;
@@ -22,6 +23,10 @@ pub struct Parts {
     pub reference: profile::Reference,
     /// 64 to 256 raw rows, with missing values, unseen categories and extremes among them.
     pub golden: RecordBatch,
+    /// What the scores are worth, if known.
+    pub calibrated: Option<Calibrated>,
+    /// How the columns of the reference wandered, if known.
+    pub wander: Option<Wanders>,
 }
 
 /// A bundle as bytes.
@@ -40,7 +45,8 @@ pub struct Packed {
 /// # Errors
 /// [`Error`] naming the file that cannot be made or would be refused.
 pub fn pack(parts: Parts) -> Result<Packed, Error> {
-    let Parts { manifest_without_files: mut manifest, preprocessor, model, reference, golden } = parts;
+    let Parts { manifest_without_files: mut manifest, preprocessor, model, reference, golden, calibrated, wander } =
+        parts;
     let unnamed = Version::new("new");
     let scores = apply(&unnamed, &preprocessor, &model, &golden)?;
     let input = preprocessor.input_schema().arrow();
@@ -51,6 +57,12 @@ pub fn pack(parts: Parts) -> Result<Packed, Error> {
         (PIPELINE.to_string(), preprocessor.to_json().map_err(|e| Error::content(PIPELINE, e))?),
         (REFERENCE.to_string(), reference.to_arrow().map_err(|e| Error::content(REFERENCE, e))?),
     ];
+    if let Some(calibrated) = &calibrated {
+        files.push((CALIBRATION.to_string(), json(CALIBRATION, calibrated)?));
+    }
+    if let Some(wander) = &wander {
+        files.push((WANDER.to_string(), json(WANDER, wander)?));
+    }
     manifest.format_version = FORMAT_VERSION;
     let kind = kind(&model).to_string();
     if !manifest.requires.contains(&kind) {
@@ -67,6 +79,10 @@ pub fn pack(parts: Parts) -> Result<Packed, Error> {
     let map: BTreeMap<String, Vec<u8>> = files.iter().cloned().collect();
     open(&version, &map)?;
     Ok(Packed { version, files })
+}
+
+fn json(file: &str, part: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(part).map_err(|e| Error::content(file, e))
 }
 
 fn entry(path: &str, bytes: &[u8]) -> FileEntry {

@@ -1,8 +1,10 @@
 //! Packing, opening, and refusing whatever is damaged or does not belong together.
 
-use crate::{Error, FORMAT_VERSION, Manifest, Packed, Parts, open, pack, sha256_hex, version_of};
+use crate::{Calibrated, Error, FORMAT_VERSION, Manifest, Packed, Parts, open, pack, sha256_hex, version_of};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+use detect::shift::{Wander, Wanders};
 use domain::{EventSchema, Field, FieldType, HarmReference, Task, Version};
+use measure::estimate::GapReference;
 use models::{Linear, Link, Model};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,6 +59,10 @@ fn manifest() -> Manifest {
     }
 }
 
+fn gap() -> GapReference {
+    GapReference { slices: 3, errors: 0.2, mean: 0.01, standard_error: 0.02, variance_slices: 0.001 }
+}
+
 fn parts() -> Parts {
     let recipe = prepare::Recipe::default();
     let preprocessor = prepare::fit(&recipe, "logistic_regression", prepare::Needs::Dense, &schema(), &rows()).unwrap();
@@ -67,7 +73,14 @@ fn parts() -> Parts {
     let all: Vec<u32> = (0..80).collect();
     layout.observe(&rows(), &all, &mut counts).unwrap();
     let reference = profile::Reference { layout, counts, importance: vec![0.5, 0.5] };
-    Parts { manifest_without_files: manifest(), preprocessor, model, reference, golden: rows() }
+    let calibration = measure::Calibration::fit(
+        measure::Shape { task: Task::BinaryClassification, classes: 2 },
+        &[0.1, 0.9, 0.4],
+        &[0.0, 1.0, 0.0],
+    );
+    let calibrated = Some(Calibrated { calibration: calibration.unwrap(), gap: Some(gap()) });
+    let wander = Some(Wanders { slice_ms: 1_000, columns: vec![Wander::default(); 2] });
+    Parts { manifest_without_files: manifest(), preprocessor, model, reference, golden: rows(), calibrated, wander }
 }
 
 fn files(packed: &Packed) -> BTreeMap<String, Vec<u8>> {
@@ -183,4 +196,44 @@ fn a_manifest_with_numbers_json_cannot_hold_is_not_packed() {
     let mut parts = parts();
     parts.manifest_without_files.metrics.insert("auc".to_string(), f64::NAN);
     assert!(pack(parts).unwrap_err().to_string().contains("manifest.json"));
+}
+
+/// Bundles of before these files were written, and readers of before they were known.
+#[test]
+fn a_bundle_without_calibration_and_wander_is_read_and_stray_files_are_passed_over() {
+    let old = Parts { calibrated: None, wander: None, ..parts() };
+    let packed = pack(old).unwrap();
+    let mut files = files(&packed);
+    assert_eq!(files.len(), 6);
+    files.insert("wander.json".to_string(), b"not listed, so never parsed".to_vec());
+    let bundle = open(&packed.version, &files).unwrap();
+    assert!(bundle.calibrated.is_none() && bundle.wander.is_none());
+    let bundle = pack(parts()).map(|packed| open(&packed.version, &self::files(&packed)).unwrap()).unwrap();
+    assert_eq!(bundle.calibrated.unwrap().gap, Some(gap()));
+    assert_eq!(bundle.wander.unwrap().columns.len(), 2);
+}
+
+#[test]
+fn calibration_and_wander_that_cannot_be_are_refused() {
+    let cases = [
+        ("calibration.json", r#"{"calibration": {"maps": []}, "gap": null}"#, "0 maps"),
+        ("calibration.json", r#"{"calibration": {"maps": ["identity", "identity"]}, "gap": null}"#, "2 maps"),
+        (
+            "calibration.json",
+            r#"{"calibration": {"maps": [{"isotonic": {"scores": [0.5, 0.1], "probabilities": [0.1, 0.2]}}]}}"#,
+            "must rise",
+        ),
+        (
+            "calibration.json",
+            r#"{"calibration": {"maps": ["identity"]},
+                "gap": {"slices": 1, "errors": 7.0, "mean": 0.0, "standard_error": 0.0, "variance_slices": 0.0}}"#,
+            "out of range",
+        ),
+        ("wander.json", r#"{"slice_ms": 5, "columns": []}"#, "0 columns"),
+        ("wander.json", "[]", "wander.json"),
+    ];
+    for (file, json, words) in cases {
+        let message = forged(file, json.as_bytes().to_vec(), |_| ()).map(drop).unwrap_err().to_string();
+        assert!(message.contains(words) && message.contains(file), "{message}");
+    }
 }

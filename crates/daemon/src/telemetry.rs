@@ -112,6 +112,9 @@ impl Telemetry {
         attribute("vigie.window.start", alert.window.start.clone().into());
         attribute("vigie.window.end", alert.window.end.clone().into());
         attribute("vigie.features", alert.features.join(",").into());
+        if !alert.detail.is_empty() {
+            attribute("vigie.detail", alert.detail.clone().into());
+        }
         if let Some(run) = alert.run.and_then(|run| i64::try_from(run).ok()) {
             attribute("vigie.run", run.into());
         }
@@ -159,6 +162,7 @@ mod tests {
             features: Vec::new(),
             example_ids: Vec::new(),
             run: None,
+            detail: String::new(),
         };
         for name in ["vigie.drift", "vigie.accuracy_loss", "vigie.data_quality"] {
             assert_eq!(event_name(&alert(name, State::Raised)), Some(format!("{name}.raised").as_str()));

@@ -113,7 +113,12 @@ pub(crate) fn judge(config: &Config, layout: &Layout, swaps: Option<&Arc<SwapTab
 
 /// What the judge must know of a bundle.
 pub(crate) fn known(bundle: &bundle::Bundle) -> judge::Known {
-    judge::Known { reference: bundle.reference.as_ref().clone(), class_rates: bundle.manifest.class_rates.clone() }
+    judge::Known {
+        reference: bundle.reference.as_ref().clone(),
+        class_rates: bundle.manifest.class_rates.clone(),
+        wander: bundle.wander.clone(),
+        gap: bundle.calibrated.as_ref().and_then(|calibrated| calibrated.gap),
+    }
 }
 
 /// The archive stage; it stores before it lets the runner commit.

@@ -11,7 +11,7 @@ mod plan;
 mod trigger;
 
 pub use page::Page;
-pub use plan::{PageBets, Plan, TOLERANCE, page_threshold, plan};
+pub use plan::{PageBets, Plan, TOLERANCE, gap_plan, page_threshold, plan};
 pub use trigger::{Alarm, TRIGGER_THRESHOLD, Trigger};
 
 #[cfg(test)]

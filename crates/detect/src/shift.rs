@@ -173,6 +173,9 @@ pub struct Shifted {
     pub slices: u64,
     /// Population stability index of the run.
     pub psi: f64,
+    /// Index at which a run like this just counts as shifted: the found one times the critical G
+    /// over the found G.
+    pub threshold: f64,
     /// P(a gap like this, if the column only wanders as the reference does and shifts by the
     /// tolerance).
     pub p_value: f64,
@@ -220,34 +223,75 @@ impl Shift {
             if run.slices >= length {
                 let full = std::mem::take(run);
                 let level = (self.alarms_per_slice * length as f64).min(LEVEL_MAX);
-                found.extend(self.look(reference, &full.columns, number, level).map(|(column, p_value)| {
-                    let pair = (reference.get(column), full.columns.get(column));
-                    let psi = pair.0.zip(pair.1).map_or(0.0, |(old, new)| distance::psi(old, new));
-                    Shifted { column, slices: length, psi, p_value }
-                }));
+                found.extend(self.look(reference, &full.columns, number, level));
             }
         }
         found
     }
 
     /// Columns of a full run that are beyond chance at this level.
-    fn look(
-        &self,
-        reference: &[Vec<u64>],
-        run: &[Vec<u64>],
-        number: usize,
-        level: f64,
-    ) -> impl Iterator<Item = (usize, f64)> + use<> {
-        let tolerance = self.tolerance;
-        let columns = self.wander.iter().zip(reference).zip(run);
-        let p_values: Vec<f64> = columns
-            .map(|((wander, old), new)| match (wander.of_length(number), gap(old, new)) {
-                (Some(wander), Some(gap)) => p_value(gap, wander, tolerance),
-                _ => 1.0,
-            })
+    fn look(&self, reference: &[Vec<u64>], run: &[Vec<u64>], number: usize, level: f64) -> Vec<Shifted> {
+        let columns: Vec<Option<(Gap, f64)>> = self
+            .wander
+            .iter()
+            .zip(reference)
+            .zip(run)
+            .map(|((wander, old), new)| Some((gap(old, new)?, wander.of_length(number)?)))
             .collect();
+        let p_value = |known: &Option<(Gap, f64)>| known.map_or(1.0, |(gap, w)| p_value(gap, w, self.tolerance));
+        let p_values: Vec<f64> = columns.iter().map(p_value).collect();
         let rejected = benjamini_hochberg(&p_values, level);
-        p_values.into_iter().enumerate().zip(rejected).filter(|(_, is_shifted)| *is_shifted).map(|(found, _)| found)
+        let shifted = rejected.iter().filter(|is_shifted| **is_shifted).count();
+        // What the last rejected p value is compared with.
+        let critical = level * shifted as f64 / p_values.len().max(1) as f64;
+        let slices = LENGTHS.get(number).copied().unwrap_or(1);
+        let found = columns.into_iter().zip(p_values).zip(rejected).enumerate();
+        found
+            .filter(|(_, (_, is_shifted))| *is_shifted)
+            .filter_map(|(column, ((known, p_value), _))| {
+                let (gap, wander) = known?;
+                let psi = distance::psi(reference.get(column)?, run.get(column)?);
+                let share = critical_g(gap, wander, self.tolerance, critical) / gap.g;
+                Some(Shifted { column, slices, psi, threshold: psi * share.clamp(0.0, 1.0), p_value })
+            })
+            .collect()
+    }
+}
+
+/// Steps of the search in [`critical_g`]: the threshold is told to people, nothing is decided by it.
+const STEPS: u32 = 16;
+
+/// The G whose p value is `level`, below the found one whose p value is less: by halving.
+fn critical_g(gap: Gap, wander: f64, tolerance: f64, level: f64) -> f64 {
+    let (mut below, mut above) = (0.0, gap.g);
+    for _ in 0..STEPS {
+        let middle = (below + above) / 2.0;
+        if p_value(Gap { g: middle, ..gap }, wander, tolerance) > level {
+            below = middle;
+        } else {
+            above = middle;
+        }
+    }
+    above
+}
+
+/// Wander of every column of a reference, as a bundle carries it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wanders {
+    /// Length of the slices that it was measured on, in milliseconds: of slices of another length
+    /// it says nothing.
+    pub slice_ms: i64,
+    /// One per column, in the order of the reference.
+    pub columns: Vec<Wander>,
+}
+
+impl Wanders {
+    /// Whether it can belong to a reference of so many columns, and every number in it is one that
+    /// [`Wander::measure`] can give.
+    #[must_use]
+    pub fn fits(&self, columns: usize) -> bool {
+        let is_sound = |wander: &Wander| wander.per_length.iter().flatten().all(|w| w.is_finite() && *w >= 0.0);
+        self.slice_ms > 0 && self.columns.len() == columns && self.columns.iter().all(is_sound)
     }
 }
 

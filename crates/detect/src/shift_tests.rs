@@ -1,6 +1,6 @@
 //! The null against direct integration and simulation; budget and power on wandering columns.
 
-use super::{Gap, LENGTHS, Shift, Wander, p_value};
+use super::{Gap, LENGTHS, Shift, Wander, Wanders, critical_g, p_value};
 use crate::chi_square::survival;
 use crate::harm::tests_support::Lcg;
 
@@ -99,6 +99,7 @@ fn wandering_columns_keep_the_budget_and_a_shift_is_found() {
             .map(|(i, c)| c.slice(&mut random, 200, if i == 3 { 0.4 } else { 0.0 }))
             .collect();
         let shifted = shift.step(&references, &counts);
+        assert!(shifted.iter().all(|s| s.threshold <= s.psi && s.threshold > 0.0), "{shifted:?}");
         shifted.iter().any(|s| s.column == 3)
     });
     assert!(found.is_some_and(|slices| slices <= 16), "{found:?}");
@@ -109,5 +110,27 @@ fn nothing_breaks_on_nothing() {
     let mut shift = Shift::new(vec![Wander::measure(&[]); 3], f64::NAN, 0.0, -1.0);
     for slice in [vec![], vec![vec![]], vec![vec![5, 5], vec![], vec![u64::MAX]]] {
         assert!(shift.step(&[vec![4, 4], vec![1]], &slice).is_empty());
+    }
+}
+
+/// The 5 % quantile of chi-square with 9 degrees of freedom is 16.919 in every table.
+#[test]
+fn the_threshold_is_where_the_p_value_is_the_level() {
+    let gap = Gap { g: 100.0, degrees: 9.0, size: 250.0 };
+    let found = critical_g(gap, 0.0, 0.0, 0.05);
+    assert!((found - 16.919).abs() < 2e-3, "{found}");
+}
+
+#[test]
+fn wander_that_cannot_have_been_measured_fits_nothing() {
+    let known = |json: &str| serde_json::from_str::<Wanders>(json).unwrap();
+    let cases = [
+        (r#"{"slice_ms": 5, "columns": [{"per_length": [0.1, null, null, null]}]}"#, true),
+        (r#"{"slice_ms": 5, "columns": [{"per_length": [-0.1, null, null, null]}]}"#, false),
+        (r#"{"slice_ms": 0, "columns": [{"per_length": [0.1, null, null, null]}]}"#, false),
+        (r#"{"slice_ms": 5, "columns": []}"#, false),
+    ];
+    for (json, fits) in cases {
+        assert_eq!(known(json).fits(1), fits, "{json}");
     }
 }

@@ -26,7 +26,7 @@ pub struct Config {
     pub tracking_partitions: usize,
     /// Task and number of classes.
     pub shape: Shape,
-    /// False alarms to people that are allowed.
+    /// False alarms to people that are allowed; as many again of the tiers that page nobody.
     pub false_alarms: Budget,
     /// Population stability index that is still no drift.
     pub drift_tolerance: f64,
@@ -35,6 +35,20 @@ pub struct Config {
     /// Promotions of another run whose swap table is imposed, by number: told as they are, while
     /// nothing is decided here. `None`: this judge decides.
     pub imposed: Option<Vec<Promotion>>,
+}
+
+/// Share of the budget that each tier beside harm has. Harm, which pages, keeps the whole budget;
+/// concept drift, shift of the output and shift of the features together may raise as many false
+/// alerts again. None of the three is likelier to be right than the others, so they share equally;
+/// all features are one tier, so that a further column costs the others nothing but its place in the
+/// correction.
+pub(crate) const BESIDE_HARM: f64 = 1.0 / 3.0;
+
+impl Config {
+    /// Slices in the budget's period.
+    pub(crate) fn budget_slices(&self) -> f64 {
+        self.false_alarms.period_ms.max(1) as f64 / self.slices.length_ms.max(1) as f64
+    }
 }
 
 /// A budget of false alarms: so many in a span of stream time.
@@ -99,4 +113,10 @@ pub struct Known {
     pub reference: profile::Reference,
     /// Rates of the classes in training, in class order; in regression the mean label alone.
     pub class_rates: Vec<f64>,
+    /// How the columns of the reference wandered from slice to slice; none in bundles of before it
+    /// was measured, whose windows are compared one by one.
+    pub wander: Option<detect::shift::Wanders>,
+    /// Realised minus estimated errors on the validation fold; none without a calibration, and then
+    /// there is no test for concept drift.
+    pub gap: Option<measure::estimate::GapReference>,
 }

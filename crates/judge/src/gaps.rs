@@ -1,7 +1,7 @@
 //! Records that were gone before a stage read them: an alert, resolved when judging has gone on
 //! for a while without another.
 
-use crate::alerts::Finding;
+use crate::alerts::{Evidence, Finding};
 use crate::config::Config;
 use crate::error::Error;
 use crate::judge::Turn;
@@ -20,6 +20,7 @@ impl Turn<'_> {
         let lost = gap.to_offset.saturating_sub(gap.from_offset).max(0);
         let place = format!("{} {} {}..{}", gap.stage, gap.source, gap.from_offset, gap.to_offset);
         let end_ms = self.state.judged_until_ms.unwrap_or_default();
-        self.found(finding(self.config, end_ms), lost as f64, 0.0, vec![place])
+        let evidence = Evidence { value: lost as f64, features: vec![place], ..Evidence::default() };
+        self.found(finding(self.config, end_ms), evidence)
     }
 }

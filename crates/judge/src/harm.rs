@@ -1,6 +1,6 @@
 //! The two monitors of harm: the slow one pages people, the quick one proposes a run.
 
-use crate::alerts::Finding;
+use crate::alerts::{Evidence, Finding};
 use crate::config::Config;
 use crate::error::Error;
 use crate::judge::Turn;
@@ -86,7 +86,7 @@ impl Turn<'_> {
         if capital >= threshold {
             monitors.page = Page::new(bets.clone(), f64::INFINITY);
             self.out.count("vigie.judge.page_alarms", 1);
-            return self.found(finding, capital, threshold, Vec::new());
+            return self.found(finding, Evidence { value: capital, threshold, ..Evidence::default() });
         }
         if is_within { self.quiet(finding) } else { self.not_quiet(&finding) }
     }

@@ -4,14 +4,14 @@ use crate::error::Error;
 use crate::judge::Turn;
 use crate::state::{CellKey, Slice};
 use domain::Version;
-use measure::Cell;
+use measure::{Cell, Expected};
 use profile::Counts;
-use records::journal::{Command, JoinPane, Journal, ScorePane};
+use records::journal::{Command, ExpectedPane, JoinPane, Journal, ScorePane};
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
 /// A record of the journal as the judge reads it.
-pub(crate) type Record = Journal<Counts, Cell>;
+pub(crate) type Record = Journal<Counts, Cell, Expected>;
 
 /// Most slices that are open at a time; rows of more are counted and left out.
 const SLICES_MAX: usize = 10_000;
@@ -23,6 +23,7 @@ pub(crate) fn versions(record: &Record) -> BTreeSet<Version> {
     match record {
         Journal::ScorePane(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         Journal::JoinPane(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
+        Journal::Expected(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         _ => BTreeSet::new(),
     }
 }
@@ -35,6 +36,7 @@ impl Turn<'_> {
         match record {
             Journal::ScorePane(pane) => self.admit_scored(pane),
             Journal::JoinPane(pane) => self.admit_joined(pane),
+            Journal::Expected(pane) => self.admit_expected(pane),
             Journal::ScoreMarker { marker, .. } => self.state.clock.score_marker(&marker, self.config),
             Journal::JoinMarker(marker) => self.state.clock.join_marker(&marker, self.config),
             Journal::ArchiveMarker { marker } => self.state.clock.archive_marker(&marker),
@@ -93,6 +95,21 @@ impl Turn<'_> {
             // Rows beyond the bounds were counted with score's panes.
             if let Some(slice) = self.slice(change.slice_start_ms) {
                 slice.coverage.merge(change);
+            }
+        }
+    }
+
+    fn admit_expected(&mut self, pane: ExpectedPane<Expected>) {
+        for cell in pane.cells {
+            let rows = cell.expected.rows().unsigned_abs();
+            let slice = self.slice(cell.slice_start_ms);
+            let place = (cell.segment, cell.version);
+            match slice.map(|slice| (slice.expected.len() < CELLS_MAX, slice.expected.entry(place))) {
+                Some((_, Entry::Occupied(mut sum))) => sum.get_mut().merge(&cell.expected),
+                Some((true, Entry::Vacant(vacant))) => {
+                    vacant.insert(cell.expected);
+                }
+                _ => self.out.count("vigie.judge.beyond_bounds", rows.max(1)),
             }
         }
     }

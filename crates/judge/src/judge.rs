@@ -4,11 +4,16 @@
 //! markers move the clock, and each time the next slice is closed and mature it is judged, once:
 //!
 //! 1. its windows are written;
-//! 2. its profile is compared with the champion's reference (drift explains, it decides nothing);
-//! 3. its mature losses feed the two harm monitors (the slow one pages people, the quick one
+//! 2. its mature losses feed the two harm monitors (the slow one pages people, the quick one
 //!    proposes a run) and, on probation, the paired test against the replaced champion;
+//! 3. its realised errors are set against the estimated ones (concept drift names a cause, it
+//!    decides nothing);
 //! 4. the policy may order a retraining run, whose cut-off is J, the slice's end;
 //! 5. J is told on `p.control`.
+//!
+//! Before that, when it closes and labels are still to come, its windows are written with what the
+//! scores expect of themselves, and its profile is compared with the reference of the version that
+//! scored it (drift explains, it decides nothing).
 //!
 //! J stands still while a promotion is not yet known to every event partition, and, in replays,
 //! while a run is open: so what is decided at J + lead cannot have been passed by anyone.
@@ -119,9 +124,9 @@ impl Turn<'_> {
     fn judge(&mut self, start_ms: i64, slice: &Slice) -> Result<(), Error> {
         self.write_windows(start_ms, slice, Moment::Mature)?;
         if self.decides() {
-            self.watch_drift(start_ms, slice)?;
             let champion = self.champion_cell(slice);
             self.watch_harm(start_ms, &champion)?;
+            self.watch_concept(start_ms, slice, &champion)?;
             self.watch_probation(&champion)?;
         }
         self.quiet(gaps::finding(self.config, self.config.slices.end(start_ms)))?;
@@ -181,7 +186,11 @@ impl Turn<'_> {
         for start_ms in due {
             let Some(mut slice) = self.state.slices.remove(&start_ms) else { continue };
             slice.shown_closed = true;
-            let result = self.write_windows(start_ms, &slice, Moment::Closed);
+            let written = self.write_windows(start_ms, &slice, Moment::Closed);
+            let result = written.and_then(|()| match self.decides() {
+                true => self.watch_drift(start_ms, &slice),
+                false => Ok(()),
+            });
             self.state.slices.insert(start_ms, slice);
             result?;
         }

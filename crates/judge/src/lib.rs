@@ -3,17 +3,20 @@
 //! It never reads a clock, touches a broker or sees a row: panes, markers, commands and run
 //! reports are all it knows, in the order of the journal, and what it says is a function of them.
 //! Read in this order: [`judge`] (how decisions are made), `intake` (journal records into
-//! slices), `clock` (closed, mature, final), `windows`, `coverage`, `drift`, `harm`, `probation`, `alerts`,
-//! `policy` (when to retrain), `runs`, `promotion`, `imposed` (when another run has decided),
+//! slices), `clock` (closed, mature, final), `windows`, `coverage`, `estimated`, `drift`, `shifts` (drift
+//! over time), `harm`, `concept`, `probation`, `alerts`, `policy` (when to retrain), `runs`, `promotion`,
+//! `imposed` (when another run has decided),
 //! `state`, [`config`].
 
 mod alerts;
 mod clock;
+mod concept;
 pub mod config;
 mod coverage;
 mod drift;
 mod emit;
 mod error;
+mod estimated;
 mod gaps;
 mod harm;
 mod imposed;
@@ -23,6 +26,7 @@ mod policy;
 mod probation;
 mod promotion;
 mod runs;
+mod shifts;
 mod stage;
 mod state;
 mod windows;

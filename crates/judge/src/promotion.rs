@@ -1,6 +1,5 @@
 //! Line-ups: promoted, rolled back, acknowledged by those who score.
 
-use crate::drift::DriftSum;
 use crate::emit;
 use crate::error::Error;
 use crate::harm::Monitors;
@@ -67,7 +66,7 @@ impl Turn<'_> {
         let line_up = self.line_up(&decision.champion, before.as_ref());
         self.resolve_all()?;
         self.state.monitors = Some(Monitors::new(&decision.champion.plan, self.config));
-        self.state.drift = DriftSum::default();
+        self.state.concept = None;
         self.state.probation = before.is_some().then(Probation::new);
         self.state.policy.forget_alarm();
         let version = decision.champion.version.clone();

@@ -2,15 +2,16 @@
 
 use crate::alerts::Open;
 use crate::clock::Clock;
+use crate::concept::Concept;
 use crate::config::Config;
 use crate::coverage::Covered;
-use crate::drift::DriftSum;
 use crate::error::Error;
 use crate::harm::Monitors;
 use crate::policy::Policy;
 use crate::probation::Probation;
+use crate::shifts::Watch;
 use domain::{Harm, LineUp, Member, SourcePartition, Version};
-use measure::{Cell, Labels};
+use measure::{Cell, Expected, Labels};
 use profile::Counts;
 use records::control::Run;
 use records::journal::Phase;
@@ -46,6 +47,8 @@ pub(crate) struct Slice {
     pub(crate) scored: BTreeMap<Version, Scored>,
     pub(crate) cells: BTreeMap<CellKey, Cell>,
     pub(crate) coverage: Covered,
+    /// What scores expect of themselves, by segment and version.
+    pub(crate) expected: BTreeMap<(String, Version), Expected>,
     /// Its window was written when it closed, or is not to be.
     pub(crate) shown_closed: bool,
 }
@@ -109,7 +112,8 @@ pub(crate) struct State {
     pub(crate) first_rows: u64,
     pub(crate) reign: Option<Reign>,
     pub(crate) monitors: Option<Monitors>,
-    pub(crate) drift: DriftSum,
+    pub(crate) drift: Option<Watch>,
+    pub(crate) concept: Option<Concept>,
     pub(crate) probation: Option<Probation>,
     pub(crate) alerts: BTreeMap<String, Open>,
     pub(crate) policy: Policy,
@@ -137,7 +141,8 @@ impl State {
             first_rows: 0,
             reign: None,
             monitors: None,
-            drift: DriftSum::default(),
+            drift: None,
+            concept: None,
             probation: None,
             alerts: BTreeMap::new(),
             policy: Policy::default(),
@@ -162,7 +167,11 @@ impl State {
     /// Versions that have rows in a slice: no test can do without knowing them.
     pub(crate) fn versions_in_slices(&self) -> BTreeSet<Version> {
         let slices = self.slices.values();
-        slices.flat_map(|s| s.scored.keys().chain(s.cells.keys().map(|k| &k.version))).cloned().collect()
+        let of = |s: &'_ Slice| -> Vec<Version> {
+            let cells = s.cells.keys().map(|key| &key.version).chain(s.expected.keys().map(|(_, version)| version));
+            s.scored.keys().chain(cells).cloned().collect()
+        };
+        slices.flat_map(of).collect()
     }
 
     /// Versions worth keeping in memory.

@@ -3,6 +3,7 @@
 mod contract;
 mod coverage;
 mod decisions;
+mod drift;
 mod fixtures;
 mod simulation;
 mod world;

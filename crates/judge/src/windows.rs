@@ -4,6 +4,7 @@ use crate::coverage::Covered;
 use crate::drift;
 use crate::emit;
 use crate::error::Error;
+use crate::estimated;
 use crate::judge::Turn;
 use crate::state::Slice;
 use domain::Version;
@@ -37,28 +38,41 @@ impl Turn<'_> {
     pub(crate) fn write_windows(&mut self, start_ms: i64, slice: &Slice, moment: Moment) -> Result<(), Error> {
         let slices = self.config.slices;
         let window = span(start_ms, slices.end(start_ms));
-        let cells = self.cells_by_window(slice, moment);
+        let expected = estimated::by_window(slice);
+        let mut cells = self.cells_by_window(slice, moment);
+        for place in expected.keys() {
+            cells.entry(place.clone()).or_insert_with(|| Cell::empty(self.config.shape));
+        }
         let mut drift = self.drift_by_version(slice);
         for ((segment, version), cell) in &cells {
             let is_all_rows = segment == ALL;
             let covered = Some(&slice.coverage).filter(|_| is_all_rows && version == ALL);
             let scored = slice.scored.iter().filter(|(v, _)| version == ALL || version == v.as_str());
             let labelled = u64::try_from(cell.served.rows()).unwrap_or(0);
+            let expected = expected.get(&(segment.clone(), version.clone()));
+            let of_segment = expected.and_then(|e| u64::try_from(e.rows()).ok()).unwrap_or(labelled);
+            let baselines = self.baselines(slice, version, cell);
+            let mut metrics = metrics(&cell.served);
+            metrics.extend(estimated::kappas(cell, baselines.get("majority").unwrap_or(&BTreeMap::new())));
             let record = Window {
                 window: window.clone(),
                 clock: Clock::EventTime,
                 segment: segment.clone(),
                 version: version.clone(),
                 r#final: moment == Moment::Final,
-                rows: if is_all_rows { scored.map(|(_, s)| s.rows).sum() } else { labelled },
+                rows: if is_all_rows { scored.map(|(_, s)| s.rows).sum() } else { of_segment },
                 labelled,
                 after_final: 0,
-                metrics: metrics(&cell.served),
-                baselines: self.baselines(slice, version, cell),
+                metrics,
+                baselines,
                 drift: if is_all_rows { drift.remove(version).unwrap_or_default() } else { BTreeMap::new() },
                 coverage: covered.and_then(Covered::share),
                 assumed: covered.map_or(0, Covered::assumed),
                 maturity: covered.map(|covered| covered.maturity(moment, self.config)).unwrap_or_default(),
+                estimated: expected.map(estimated::estimates).unwrap_or_default(),
+                realised_minus_estimated: expected
+                    .map(|expected| estimated::differences(&cell.served, expected))
+                    .unwrap_or_default(),
             };
             emit::window(self.out, &record, slices.length_ms)?;
         }

@@ -19,7 +19,7 @@ pub use band::{Band, band};
 pub use calibration::{Calibration, ScoreMap};
 pub use child::ChildSums;
 pub use expected::Expected;
-pub use gap::{Gap, SliceGap, error_gap, gap};
+pub use gap::{Gap, GapReference, SliceGap, error_gap, gap};
 pub use isotonic::Isotonic;
 
 #[cfg(test)]

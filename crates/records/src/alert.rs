@@ -24,7 +24,8 @@ pub struct Alert {
     pub name: String,
     /// See [`State`].
     pub state: State,
-    /// `page` (people), `output` or `feature` (explanation).
+    /// `page` (people); of drift `concept` (labels and estimates part), `output`, `feature`
+    /// (explanation); `gap` (records lost).
     pub tier: String,
     /// Window whose closing made the state.
     pub window: Span,
@@ -42,4 +43,7 @@ pub struct Alert {
     pub example_ids: Vec<String>,
     /// Run it started, if any.
     pub run: Option<u64>,
+    /// The numbers and what they rest on, for a person; may be empty.
+    #[serde(default)]
+    pub detail: String,
 }

@@ -5,9 +5,11 @@ use domain::{HarmReference, SourcePartition, Version};
 use serde::{Deserialize, Serialize};
 
 /// A record of `p.journal`. `P` is the profile of a score pane (`profile::Counts`), `C` the cell
-/// of a join pane (`measure::Cell`).
+/// of a join pane (`measure::Cell`), `E` what scores expect of themselves (`measure::Expected`).
+///
+/// postcard numbers the variants: new ones come last, so that what format 1 wrote is read as it was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Journal<P, C> {
+pub enum Journal<P, C, E = ()> {
     /// What one transaction of score saw of one event partition.
     ScorePane(ScorePane<P>),
     /// Score's watermark of one event partition passed the end of a slice, or it became idle.
@@ -46,6 +48,35 @@ pub enum Journal<P, C> {
     },
     /// Records were gone before a stage could read them.
     Gap(Gap),
+    /// What one transaction of score expects of the predictions it published from one event
+    /// partition; from format 2 on.
+    Expected(ExpectedPane<E>),
+}
+
+/// See [`Journal::Expected`]: beside the score pane of the same rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExpectedPane<E> {
+    /// The event partition.
+    pub source: SourcePartition,
+    /// First offset seen.
+    pub from_offset: i64,
+    /// Last offset seen.
+    pub to_offset: i64,
+    /// The cells.
+    pub cells: Vec<ExpectedCell<E>>,
+}
+
+/// Expected performance of one champion on rows of one slice and segment whose labels are not known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExpectedCell<E> {
+    /// Start of the slice.
+    pub slice_start_ms: i64,
+    /// The champion, whose bundle holds the calibration.
+    pub version: Version,
+    /// `*` for all rows, else `name=value`.
+    pub segment: String,
+    /// The sums, without rows after the window was final.
+    pub expected: E,
 }
 
 /// See [`Journal::Gap`]: retention passed a committed offset, and reading went on at the first

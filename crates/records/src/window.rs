@@ -17,13 +17,15 @@ pub struct Window {
     pub version: String,
     /// Nothing will change it any more.
     pub r#final: bool,
-    /// Events scored (in the segment `*`; elsewhere labelled rows are all that is known).
+    /// Events scored (of segments other than `*` only those are known that have a label or an estimate).
     pub rows: u64,
     /// Rows with a label.
     pub labelled: u64,
     /// Rows that came after the window was final; in no other number.
     pub after_final: u64,
-    /// By name: `accuracy`, `log_loss`, `auc`, `brier`; `mae`, `rmse`, `bias`, `r2`.
+    /// By name: `accuracy`, `log_loss`, `auc`, `brier`, …; `kappa_temporal` and `kappa_m`, which
+    /// compare the accuracy with that of repeating the last label and of the majority on the same
+    /// rows; `mae`, `rmse`, `bias`, `r2`.
     pub metrics: BTreeMap<String, Estimate>,
     /// The same metrics of `majority`, `last_label` and `frozen`, on the same rows.
     pub baselines: BTreeMap<String, BTreeMap<String, f64>>,
@@ -40,11 +42,27 @@ pub struct Window {
     /// label was younger, where it grows, as far as every row has reached that age; likewise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maturity: Vec<(u64, f64)>,
+    /// Metrics as the calibrated scores expect them, known before any label; the interval says where
+    /// the realised ones will lie if the probabilities are right. Empty without a calibration.
+    #[serde(default)]
+    pub estimated: BTreeMap<String, Estimate>,
+    /// Realised minus estimated metrics, once labels are mature.
+    #[serde(default)]
+    pub realised_minus_estimated: BTreeMap<String, Difference>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// A realised metric minus its estimate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The difference.
+    pub value: f64,
+    /// Its standard error while the probabilities are right.
+    pub standard_error: f64,
 }
 
 /// Clock of a window.
@@ -86,8 +104,28 @@ pub struct Drift {
     pub threshold: f64,
     /// p value of "the shift is at most the tolerance", before correction over columns.
     pub p_value: f64,
-    /// Whether it counts as drift after correction over columns.
+    /// Whether it counts as drift after correction over columns: of this window alone. Alerts
+    /// follow a test over time, which keeps a budget.
     pub drifted: bool,
+    /// Jensen-Shannon distance to base 2.
+    #[serde(default)]
+    pub js: f64,
+    /// Hellinger distance.
+    #[serde(default)]
+    pub hellinger: f64,
+    /// Kolmogorov-Smirnov distance at the edges of the bins; numbers only.
+    #[serde(default)]
+    pub ks: Option<f64>,
+    /// Wasserstein-1 distance in the column's unit, rows at the middle of their bins, those outside
+    /// the reference's range at its ends; numbers only.
+    #[serde(default)]
+    pub wasserstein: Option<f64>,
+    /// Share of rows without a value.
+    #[serde(default)]
+    pub missing: f64,
+    /// Share of rows with a value where the reference has none.
+    #[serde(default)]
+    pub unseen: f64,
 }
 
 /// Key of a window's record: clock/start/length/segment/version.

@@ -5,10 +5,12 @@
 //! the partition takes no input. It does no I/O, reads no clock and spawns nothing.
 //! Read in this order: [`config`], [`stage`] (the state machine), `partition` (watermark and
 //! line-up of one partition), `promotions` (which line-up comes when, by decision or by an imposed
-//! table), `live` (a verified bundle), `run` (one batch), then what is written: `publish`, `tracking`, `pane`, `marker`.
+//! table), `live` (a verified bundle), `run` (one batch), then what is written: `publish`, `tracking`,
+//! `pane`, `expected`, `marker`.
 
 pub mod config;
 pub mod error;
+mod expected;
 mod live;
 mod marker;
 pub mod metrics;

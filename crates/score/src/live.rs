@@ -36,6 +36,8 @@ pub(crate) struct Live {
     pub(crate) outputs: usize,
     /// One per configured segmentation.
     pub(crate) segments: Vec<SegmentValues>,
+    /// From scores to probabilities, where the bundle has it.
+    pub(crate) calibration: Option<Arc<bundle::Calibrated>>,
     model: Arc<dyn Apply>,
 }
 
@@ -63,7 +65,8 @@ impl Live {
         if manifest.classes != config.classes {
             return Err(format!("bundle has classes {:?}, expected {:?}", manifest.classes, config.classes));
         }
-        Self::new(Arc::clone(bundle) as Arc<dyn Apply>, Arc::clone(&bundle.reference), config)
+        let live = Self::new(Arc::clone(bundle) as Arc<dyn Apply>, Arc::clone(&bundle.reference), config)?;
+        Ok(Self { calibration: bundle.calibrated.clone(), ..live })
     }
 
     /// Takes a model and its reference, and tries both on no rows at all: what does not fit the
@@ -75,7 +78,7 @@ impl Live {
         let profiled = with_prediction(&empty, &[], outputs, config).map_err(|e| e.to_string())?;
         reference.layout.observe(&profiled, &[], &mut Counts::default()).map_err(|e| e.to_string())?;
         let segments = config.segments.iter().map(|s| SegmentValues::new(s, &reference, config)).collect();
-        Ok(Self { reference, outputs, segments, model })
+        Ok(Self { reference, outputs, segments, calibration: None, model })
     }
 
     /// Scores rows. Where the batch as a whole fails it is halved until the rows at fault are

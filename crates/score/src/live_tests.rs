@@ -67,7 +67,15 @@ fn bundle() -> Arc<bundle::Bundle> {
     let mut counts = profile::Counts::default();
     layout.observe(&rows(), &[0, 1, 2], &mut counts).unwrap();
     let reference = profile::Reference { layout, counts, importance: vec![0.5, 0.5] };
-    let parts = bundle::Parts { manifest_without_files, preprocessor, model, reference, golden: rows() };
+    let parts = bundle::Parts {
+        manifest_without_files,
+        preprocessor,
+        model,
+        reference,
+        golden: rows(),
+        calibrated: None,
+        wander: None,
+    };
     let packed = bundle::pack(parts).unwrap();
     Arc::new(bundle::open(&packed.version, &packed.files.into_iter().collect()).unwrap())
 }

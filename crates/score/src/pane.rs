@@ -1,21 +1,23 @@
 //! Panes: what one transaction saw of one partition, by slice and champion.
 
 use crate::Error;
+use crate::expected::{Adding, ExpectedSums};
 use crate::live::with_prediction;
 use crate::run::{Batch, ScoredRun};
 use crate::tracking::push;
 use domain::{Outputs, TopicRole, Version};
+use measure::Expected;
 use profile::Counts;
 use records::journal::{Journal, ScoreCell, ScorePane};
 use records::kind;
 use std::collections::BTreeMap;
 
 /// A pane is cut before it grows beyond this.
-const BYTES_MAX: usize = 512 * 1024;
+pub(crate) const BYTES_MAX: usize = 512 * 1024;
 
 /// A journal record as score writes it. The cell of a join pane is a type score does not know;
 /// postcard numbers the variants, so those without a cell have the same bytes for any such type.
-pub(crate) type Entry = Journal<Counts, ()>;
+pub(crate) type Entry = Journal<Counts, (), Expected>;
 
 /// Appends one journal record.
 pub(crate) fn push_entry(out: &mut Outputs, entry: &Entry) -> Result<(), Error> {
@@ -25,7 +27,10 @@ pub(crate) fn push_entry(out: &mut Outputs, entry: &Entry) -> Result<(), Error> 
 
 /// Cells of one batch.
 #[derive(Debug, Default)]
-pub(crate) struct Cells(BTreeMap<(i64, Version), ScoreCell<Counts>>);
+pub(crate) struct Cells {
+    scored: BTreeMap<(i64, Version), ScoreCell<Counts>>,
+    expected: ExpectedSums,
+}
 
 impl Cells {
     /// Adds the kept rows of a run.
@@ -41,10 +46,11 @@ impl Cells {
         };
         let mut slots: Vec<(i64, bool, u32)> = scored.kept.iter().map(slot).collect();
         slots.sort_unstable();
+        let mut adding = Adding::new(batch, scored);
         for of_slice in slots.chunk_by(|a, b| a.0 == b.0) {
             let Some((slice_start_ms, _, _)) = of_slice.first().copied() else { continue };
             let version = champion.version.clone();
-            let cell = self.0.entry((slice_start_ms, version.clone())).or_insert_with(|| ScoreCell {
+            let cell = self.scored.entry((slice_start_ms, version.clone())).or_insert_with(|| ScoreCell {
                 slice_start_ms,
                 version,
                 rows: 0,
@@ -56,6 +62,9 @@ impl Cells {
             cell.rows += merged.len() as u64;
             cell.after_final += (of_slice.len() - merged.len()) as u64;
             scored.champion.reference.layout.observe(&rows, &merged, &mut cell.profile).map_err(|e| pane(&e))?;
+            if let Some(adding) = &mut adding {
+                self.expected.add(batch, scored, (slice_start_ms, &champion.version), &merged, adding);
+            }
         }
         Ok(())
     }
@@ -63,9 +72,10 @@ impl Cells {
     /// Writes them, if there are any.
     pub(crate) fn write(self, batch: &Batch<'_>, out: &mut Outputs) -> Result<(), Error> {
         let span = batch.raw.first_offset().zip(batch.raw.last_offset());
-        let Some((from_offset, to_offset)) = span.filter(|_| !self.0.is_empty()) else { return Ok(()) };
-        let cells = self.0.into_values().collect();
-        write_pane(ScorePane { source: batch.raw.source.clone(), from_offset, to_offset, cells }, out)
+        let Some((from_offset, to_offset)) = span.filter(|_| !self.scored.is_empty()) else { return Ok(()) };
+        let cells = self.scored.into_values().collect();
+        write_pane(ScorePane { source: batch.raw.source.clone(), from_offset, to_offset, cells }, out)?;
+        self.expected.write(batch, out)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The stage over scripted logs, without a broker: any batch cuts, aborts and crashes.
 
 use crate::live::{Apply, Live, class_of};
+use crate::pane::Entry;
 use crate::{Config, Segment, Stage};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
@@ -9,6 +10,7 @@ use domain::{
     Effect, EventSchema, Field, FieldType, Header, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices,
     SourcePartition, Stage as _, StageError, Task, TopicRole, Version,
 };
+use measure::{Calibration, Expected, ScoreMap};
 use profile::{Bins, ColumnLayout, Counts, Layout, Reference};
 use proptest::prelude::*;
 use records::control::{Control, Promotion, PromotionCause};
@@ -87,7 +89,12 @@ fn live(config: &Config, weight: f64) -> Result<Live, String> {
     ]);
     let outputs = if config.task == Task::MulticlassClassification { config.classes.len() } else { 1 };
     let reference = Reference { layout, counts: Counts::default(), importance: vec![0.0; 3] };
-    Live::new(Arc::new(Fake { weight, outputs }), Arc::new(reference), config)
+    let live = Live::new(Arc::new(Fake { weight, outputs }), Arc::new(reference), config)?;
+    // Binary scores are taken at their word; the other tasks' bundles are those of earlier builds.
+    let is_binary = config.task == Task::BinaryClassification;
+    let calibration = is_binary.then(|| Calibration::of(vec![ScoreMap::Identity]).unwrap());
+    let calibration = calibration.map(|calibration| Arc::new(bundle::Calibrated { calibration, gap: None }));
+    Ok(Live { calibration, ..live })
 }
 
 fn weight(version: &Version) -> f64 {
@@ -176,6 +183,8 @@ struct Seen {
     rejected: Vec<String>,
     swaps: Vec<String>,
     cells: BTreeMap<(i64, String), (u64, u64, Counts)>,
+    /// By slice, version and segment.
+    expected: BTreeMap<(i64, String, String), Expected>,
     tracked: BTreeSet<String>,
     counters: ScoreCounters,
     state: String,
@@ -204,7 +213,14 @@ impl Seen {
     }
 
     fn journal(&mut self, value: &[u8]) {
-        if let Journal::<Counts, ()>::ScorePane(pane) = records::from_postcard(value).unwrap() {
+        let entry: Entry = records::from_postcard(value).unwrap();
+        if let Journal::Expected(pane) = &entry {
+            for cell in &pane.cells {
+                let key = (cell.slice_start_ms, cell.version.to_string(), cell.segment.clone());
+                self.expected.entry(key).or_insert_with(|| Expected::new(2)).merge(&cell.expected);
+            }
+        }
+        if let Journal::ScorePane(pane) = entry {
             for cell in pane.cells {
                 let key = (cell.slice_start_ms, cell.version.to_string());
                 let sum = self.cells.entry(key).or_default();
@@ -404,7 +420,7 @@ fn a_promotion_that_has_passed_is_taken_with_the_next_transaction() {
 
 fn acknowledgements(out: &Outputs) -> Vec<(u64, bool)> {
     let journal = out.records().filter(|r| r.topic == TopicRole::Journal);
-    let entries = journal.map(|r| records::from_postcard::<Journal<Counts, ()>>(r.value.unwrap()).unwrap());
+    let entries = journal.map(|r| records::from_postcard::<Entry>(r.value.unwrap()).unwrap());
     entries
         .filter_map(|e| match e {
             Journal::Acknowledged { promotion, fault, .. } => Some((promotion, fault.is_some())),
@@ -517,4 +533,23 @@ fn a_row_that_fails_does_not_take_its_neighbours_along() {
     assert_eq!([scored.values[0], scored.values[2], scored.values[4]], [0.1, 0.1 * 3.0, 0.5]);
     assert!(scored.values[1].is_nan() && scored.values[3].is_nan());
     assert_eq!(live.score(&x(vec![666.0; 100])).failed.len(), 100);
+}
+
+#[test]
+fn scores_expect_something_of_every_row_that_counts_by_slice_and_segment() {
+    let config = config(Task::BinaryClassification);
+    let seen = run(&config, &decisions(), &log(), &[7, 20, 41], &[]);
+    assert!(!seen.cells.is_empty());
+    for ((slice, version), (rows, _, _)) in &seen.cells {
+        let of_cell = seen.expected.iter().filter(|((s, v, _), _)| (s, v) == (slice, version));
+        let (all, by_segment): (Vec<_>, Vec<_>) = of_cell.partition(|((_, _, segment), _)| segment == "*");
+        let all_rows: i64 = all.iter().map(|(_, expected)| expected.rows()).sum();
+        assert_eq!(all_rows, *rows as i64, "{slice} {version}");
+        let mut sum = Expected::new(2);
+        by_segment.iter().for_each(|(_, expected)| sum.merge(expected));
+        assert!(all.iter().all(|(_, expected)| **expected == sum), "{slice} {version}");
+        assert!(by_segment.iter().all(|((_, _, segment), _)| segment.starts_with("by_origin=")));
+    }
+    let regression = run(&self::config(Task::Regression), &decisions(), &log(), &[], &[]);
+    assert!(regression.expected.is_empty(), "without a calibration nothing is expected");
 }

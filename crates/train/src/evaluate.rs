@@ -3,7 +3,8 @@
 use crate::Spec;
 use crate::data_set::DataSet;
 use domain::{HarmReference, Slices, Task};
-use measure::{Performance, Shape};
+use measure::estimate::{GapReference, SliceGap};
+use measure::{Calibration, Expected, Performance, Shape};
 use std::ops::Range;
 
 /// Rows below which slices are merged into one test slice.
@@ -176,6 +177,42 @@ pub(crate) fn performance(shape: Shape, scores: &[f64], labels: &[f64]) -> Perfo
         sums.add(score, label, 1);
     }
     sums
+}
+
+/// What the scores of rows that the model had not seen are worth, in the order of time; `None` for
+/// numbers, and where no map can be fitted. The gap is that of the very rows the map was fitted on, so
+/// its mean is near zero by construction; its spread from slice to slice is what matters.
+pub(crate) fn calibrated(
+    shape: Shape,
+    scores: &[f64],
+    labels: &[f64],
+    groups: &[Range<usize>],
+) -> Option<bundle::Calibrated> {
+    let calibration = Calibration::fit(shape, scores, labels).ok()?;
+    let width = outputs(shape);
+    let mut probabilities = Vec::new();
+    let slices: Vec<SliceGap> = groups
+        .iter()
+        .filter_map(|group| {
+            let (mut expected, mut right, mut rows) = (Expected::new(shape.classes), 0_i64, 0_i64);
+            let scores = scores.get(group.start * width..group.end * width)?;
+            for (score, label) in scores.chunks_exact(width).zip(labels.get(group.clone())?) {
+                let predicted = measure::predicted_class(shape.task, score);
+                calibration.apply(score, &mut probabilities);
+                expected.add(score, predicted, &probabilities, 1);
+                right += i64::from(predicted == class(*label));
+                rows += 1;
+            }
+            SliceGap::of(right, rows, &expected)
+        })
+        .collect();
+    Some(bundle::Calibrated { calibration, gap: GapReference::of(&slices) })
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn class(label: f64) -> usize {
+    // `as` saturates and maps NaN to 0.
+    label.max(0.0) as usize
 }
 
 /// Expected calibration error of the positive class (of the most probable one with several):

@@ -7,7 +7,8 @@
 //! `data_set` (archive and labels joined), `folds`, `search` (candidates, and which
 //! to choose), `trials` (candidates on folds), `trainer` and
 //! the families `boosting` (over `lightgbm`), `logistic`, `linear`; `evaluate` (losses and their
-//! errors), `gate`, `reference` (profile, importance, golden rows), [`seed`](mod@seed) and
+//! errors), `gate`, `outputs` (what the model says of rows it has not seen), `reference`
+//! (profile, wander, importance, golden rows), [`seed`](mod@seed) and
 //! [`files`] (a user's files into the archive).
 
 mod boosting;
@@ -21,6 +22,7 @@ mod gate;
 mod lightgbm;
 mod linear;
 mod logistic;
+mod outputs;
 mod random;
 mod reference;
 pub mod run;

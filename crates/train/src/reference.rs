@@ -1,6 +1,7 @@
 //! What a bundle carries beside its model: profile, importance, golden rows.
 
 use crate::data_set::{DataSet, take_rows};
+use crate::evaluate::outputs;
 use crate::trainer::Fit;
 use crate::{Error, Spec};
 use arrow::array::{
@@ -9,13 +10,19 @@ use arrow::array::{
 };
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Float64Type, Int64Type, Schema};
-use domain::{FieldType, Task};
+use detect::shift::{Wander, Wanders};
+use domain::{FieldType, Slices, Task};
 use prepare::Feature;
-use profile::{Counts, Layout, Reference};
+use profile::{ColumnLayout, Counts, Layout, Reference};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Bins of a numeric column.
 const BINS: usize = 128;
+/// Name of the output's column.
+const OUTPUT: &str = "prediction";
+/// Slices that wander is measured on, at most: 64 of the longest runs.
+const SLICES_MAX: usize = 4_096;
 /// Golden rows taken from the training rows; the synthetic ones come on top.
 const GOLDEN_ROWS: usize = 64;
 
@@ -40,13 +47,21 @@ fn predictions(spec: &Spec, scores: &[f64], rows: usize) -> ArrayRef {
     Arc::new(names.iter().copied().cycle().take(rows).collect::<StringArray>())
 }
 
-/// Profile of all training rows. A profile holds no joint counts, so the out-of-fold predictions
-/// of the newest fold stand for all rows: they are repeated to the same number.
-pub(crate) fn profile(spec: &Spec, data: &DataSet, scores: &[f64], importance: Vec<f64>) -> Result<Reference, Error> {
+/// Profile of all training rows and how its columns wandered. Scores of every row, out of fold, are
+/// taken in the order of time; a profile holds no joint counts, so where only those of the newest fold
+/// are at hand they stand for all rows: repeated to the same number, and then nothing is known of how
+/// they wander.
+pub(crate) fn profile(
+    spec: &Spec,
+    data: &DataSet,
+    scores: &[f64],
+    importance: Vec<f64>,
+) -> Result<(Reference, Wanders), Error> {
+    let is_of_all_rows = scores.len() == data.len() * outputs(spec.shape());
     let predicted = predictions(spec, scores, data.len());
     let schema = data.rows.schema();
     let mut fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
-    fields.push(Field::new("prediction", predicted.data_type().clone(), true));
+    fields.push(Field::new(OUTPUT, predicted.data_type().clone(), true));
     let mut columns = data.rows.columns().to_vec();
     columns.push(predicted);
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
@@ -54,7 +69,39 @@ pub(crate) fn profile(spec: &Spec, data: &DataSet, scores: &[f64], importance: V
     let mut counts = Counts::default();
     let selection: Vec<u32> = (0..u32::try_from(rows.num_rows()).unwrap_or(u32::MAX)).collect();
     layout.observe(&rows, &selection, &mut counts)?;
-    Ok(Reference { layout, counts, importance })
+    let slices = slices(&data.times_ms, Slices::of(spec.slice_ms));
+    let mut wander = Vec::with_capacity(layout.columns.len());
+    for column in &layout.columns {
+        let is_known = is_of_all_rows || column.name != OUTPUT;
+        wander.push(if is_known { wander_of(&rows, column, &slices)? } else { Wander::default() });
+    }
+    let wander = Wanders { slice_ms: spec.slice_ms, columns: wander };
+    Ok((Reference { layout, counts, importance }, wander))
+}
+
+/// The newest slices that have rows, as ranges of rows, in the order of time.
+fn slices(times_ms: &[i64], slices: Slices) -> Vec<Range<u32>> {
+    let mut found: Vec<Range<u32>> = Vec::new();
+    let mut start = 0_u32;
+    for run in times_ms.chunk_by(|a, b| slices.start(*a) == slices.start(*b)) {
+        let end = start.saturating_add(u32::try_from(run.len()).unwrap_or(u32::MAX));
+        found.push(start..end);
+        start = end;
+    }
+    found.split_off(found.len().saturating_sub(SLICES_MAX))
+}
+
+/// One column at a time: the histograms of all slices and all columns together may be large.
+fn wander_of(rows: &RecordBatch, column: &ColumnLayout, slices: &[Range<u32>]) -> Result<Wander, Error> {
+    let layout = Layout::new(vec![column.clone()]);
+    let mut histograms = Vec::with_capacity(slices.len());
+    for slice in slices {
+        let selection: Vec<u32> = slice.clone().collect();
+        let mut counts = Counts::default();
+        layout.observe(rows, &selection, &mut counts)?;
+        histograms.push(counts.column(0, column.bins.count()));
+    }
+    Ok(Wander::measure(&histograms))
 }
 
 /// Share of each declared column (and of `prediction`: none) in the model's importance. What a

@@ -7,8 +7,8 @@ use crate::gate::{Decision, Evidence, decide};
 use crate::search::{Chosen, Families, search};
 use crate::trainer::Fit;
 use crate::trials::Prepared;
-use crate::{Error, Progress, Spec, reference};
-use bundle::{Bundle, Manifest, Packed, Parts};
+use crate::{Error, Progress, Spec, outputs, reference};
+use bundle::{Bundle, Calibrated, Manifest, Packed, Parts};
 use domain::{HarmReference, Slices, Task};
 use records::journal::Challenger;
 use std::collections::BTreeMap;
@@ -74,7 +74,9 @@ fn train(
     let judged = judge(spec, data, newest, (&chosen, &fit, &prepared), champion, scale)?;
     let family = trainer.family().to_owned();
     let rows = prepared.len() as u64;
-    let packed = pack(spec, data, (chosen, fit, prepared), &judged, champion, &family)?;
+    progress(Progress::new("reference", data.len()));
+    let outputs = outputs::out_of_fold(spec, data, trainer, &chosen.candidate.parameters);
+    let packed = pack(spec, data, (chosen, fit, prepared), (judged.clone(), outputs), champion, &family)?;
     let challenger = Challenger {
         version: packed.version.clone(),
         family,
@@ -120,10 +122,12 @@ fn scale(spec: &Spec, data: &DataSet, fold: &Fold) -> f64 {
 }
 
 /// What the newest fold says.
+#[derive(Debug, Clone)]
 struct Judged {
     decision: Decision,
     reference: HarmReference,
     metrics: BTreeMap<String, f64>,
+    calibrated: Option<Calibrated>,
     loss: f64,
     champion_loss: Option<f64>,
 }
@@ -170,6 +174,7 @@ fn judge(
         decision,
         reference: evaluate::harm_reference(&chosen.losses.harm, &prior, &groups, scale),
         metrics: sums.metrics().into_iter().map(|(name, estimate)| (name, estimate.value)).collect(),
+        calibrated: evaluate::calibrated(shape, &chosen.scores, labels, &groups),
         loss: evaluate::mean(&chosen.losses.harm),
         champion_loss: theirs.as_ref().map(|(_, losses)| evaluate::mean(&losses.harm)),
     })
@@ -190,12 +195,13 @@ fn pack(
     spec: &Spec,
     data: &DataSet,
     (chosen, fit, prepared): (Chosen, Fit, Prepared),
-    judged: &Judged,
+    (judged, outputs): (Judged, Option<Vec<f64>>),
     champion: Option<&Bundle>,
     family: &str,
 ) -> Result<Packed, Error> {
     let importance = reference::importance(spec, &fit, prepared.preprocessor.features());
-    let profile = reference::profile(spec, data, &chosen.scores, importance)?;
+    let scores = outputs.as_ref().unwrap_or(&chosen.scores);
+    let (profile, wander) = reference::profile(spec, data, scores, importance)?;
     let trained_until_ms = cut_off(spec);
     let manifest = Manifest {
         format_version: bundle::FORMAT_VERSION,
@@ -213,9 +219,9 @@ fn pack(
         label_cut_off_ms: spec.cut_off_ms.saturating_add(spec.maturity_ms),
         seed: spec.seed,
         reference: judged.reference,
-        metrics: judged.metrics.clone(),
+        metrics: judged.metrics,
         class_rates: evaluate::rates(spec.shape(), data.labels.iter().copied()),
-        verdicts: judged.decision.verdicts.clone(),
+        verdicts: judged.decision.verdicts,
         search: chosen.log,
         files: Vec::new(),
         requires: Vec::new(),
@@ -231,5 +237,7 @@ fn pack(
         model: fit.model,
         reference: profile,
         golden,
+        calibrated: judged.calibrated,
+        wander: Some(wander),
     })?)
 }

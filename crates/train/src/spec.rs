@@ -134,7 +134,7 @@ impl Default for Gates {
 /// One line of progress; JSON lines on standard output of the process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// `data_set`, `screen`, `fold`, `trial`, `refit`, `gate` or `stored`.
+    /// `data_set`, `screen`, `fold`, `trial`, `refit`, `gate`, `reference` or `stored`.
     pub phase: String,
     /// Rows at hand.
     pub rows: u64,

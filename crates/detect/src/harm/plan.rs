@@ -1,6 +1,7 @@
 //! p0 and bets of a version, from its loss on the validation fold.
 
 use domain::{Harm, HarmReference};
+use measure::estimate::GapReference;
 use serde::{Deserialize, Serialize};
 
 /// Share of the validated loss by which the loss may rise before it counts as harm.
@@ -93,6 +94,19 @@ pub fn plan(reference: &HarmReference, previous: Option<&Plan>) -> Plan {
         page: PageBets { p0: page_p0, rho, bets: bets(mean, not_negative(reference.variance_slices), page_p0, -rho) },
         tolerance,
     }
+}
+
+/// Bets on realised minus estimated errors of a test slice, for [`super::Page`] with the realised
+/// share of wrong predictions as loss and the estimated one as prior loss. p0 as in [`plan()`]; the
+/// rises are shares of the validated share of wrong predictions. The difference is at least minus
+/// the estimate: while that is at most twice the validated share, no bet can lose its capital, and
+/// beyond it only by rows that turn out far better than expected.
+#[must_use]
+pub fn gap_plan(reference: &GapReference) -> PageBets {
+    let errors = not_negative(reference.errors).clamp(LOSS_MIN, 1.0);
+    let (mean, error) = (not_negative(reference.mean), not_negative(reference.standard_error));
+    let p0 = tolerated_mean(mean, error, TOLERANCE * errors, None);
+    PageBets { p0, rho: 1.0, bets: bets(errors, not_negative(reference.variance_slices), p0, -(2.0 * errors).min(1.0)) }
 }
 
 /// Threshold of a page monitor that keeps a budget: `monitors` × the test slices in the budget's

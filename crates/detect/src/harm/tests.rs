@@ -1,8 +1,9 @@
 //! Against direct computation, theory, and the measured table of the reference pages.
 
 use super::tests_support::Lcg;
-use super::{Page, PageBets, Plan, Trigger, page_threshold, plan};
+use super::{Page, PageBets, Plan, Trigger, gap_plan, page_threshold, plan};
 use domain::HarmReference;
+use measure::estimate::GapReference;
 
 const BETS: [f64; 6] = [0.25, 0.5, 1.0, 1.5, 2.0, 3.0];
 const P0: f64 = 0.2;
@@ -202,4 +203,17 @@ fn the_page_equals_the_formula_and_keeps_its_budget() {
     let harmed = (0..200).find(|_| page.step(bets.rho * 0.2 + bets.p0 + 0.03, 0.2));
     assert!(harmed.is_some_and(|slices| slices < 40), "{harmed:?}");
     assert!(!page.step(f64::NAN, 0.2));
+}
+
+#[test]
+fn the_plan_of_the_gap_follows_the_formulas() {
+    let known = GapReference { slices: 9, errors: 0.2, mean: -0.001, standard_error: 0.004, variance_slices: 0.0005 };
+    let PageBets { p0, rho, bets } = gap_plan(&known);
+    let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
+    near(p0, 1.645 * 0.004 + 0.05 * 0.2);
+    near(rho, 1.0);
+    near(bets[4], 0.9 / (p0 + 0.4));
+    assert!(bets.iter().all(|b| *b > 0.0 && b * (0.4 + p0) < 0.91), "{bets:?}");
+    let nothing = GapReference { errors: f64::NAN, mean: f64::NAN, standard_error: f64::NAN, ..known };
+    assert!(gap_plan(&nothing).bets.iter().all(|b| b.is_finite()));
 }

@@ -3,6 +3,7 @@
 use crate::config::{Budget, Config, Known, Retrain};
 use domain::{HarmReference, Slices, Task, Version};
 use measure::Shape;
+use measure::estimate::GapReference;
 use profile::{Bins, ColumnLayout, Counts, Layout, Reference};
 use records::control::Run;
 use records::journal::{Action, Command};
@@ -61,7 +62,20 @@ pub(super) fn known() -> Arc<dyn Any + Send + Sync> {
         counts: counts(3_000, &[even.clone(), even.clone(), even]),
         importance: vec![0.5, 0.5, 0.0],
     };
-    Arc::new(Known { reference, class_rates: vec![0.5, 0.5] })
+    Arc::new(Known { reference, class_rates: vec![0.5, 0.5], wander: None, gap: None })
+}
+
+/// As [`known()`], of a bundle that says how its columns wander (for lengths 1 and 4 of `x` and the
+/// output, not at all of `y`) and what its calibration missed on the validation fold.
+pub(super) fn watched() -> Arc<dyn Any + Send + Sync> {
+    let Ok(known) = known().downcast::<Known>() else { unreachable!() };
+    let wander = |per_length: &str| format!(r#"{{"per_length": {per_length}}}"#);
+    let seen = wander("[0.001, 0.001, null, null]");
+    let columns = [seen.clone(), wander("[null, null, null, null]"), seen].join(",");
+    let wander = format!(r#"{{"slice_ms": {SLICE_MS}, "columns": [{columns}]}}"#);
+    let gap = GapReference { slices: 9, errors: 0.2, mean: 0.0, standard_error: 0.008, variance_slices: 0.0008 };
+    let wander = Some(serde_json::from_str(&wander).unwrap());
+    Arc::new(Known { wander, gap: Some(gap), ..Known::clone(&known) })
 }
 
 pub(super) fn reference() -> HarmReference {
@@ -89,11 +103,17 @@ pub(super) struct Script {
     pub(super) accuracy: fn(u64, i64) -> f64,
     /// First slice in which column `x` has moved.
     pub(super) moved_from: i64,
+    /// First slice after that in which it is back.
+    pub(super) moved_until: i64,
     /// What comes of a run's attempt; a challenger's number is that of the run + 1.
     pub(super) outcome: fn(&Run) -> Outcome,
     /// Commands, by the slice before which they are given.
     pub(super) commands: Vec<(i64, Command)>,
     pub(super) config: Config,
+    /// What the judge is told of every version.
+    pub(super) known: fn() -> Arc<dyn Any + Send + Sync>,
+    /// Score tells what it expects.
+    pub(super) calibrated: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -109,9 +129,12 @@ impl Script {
             slices,
             accuracy: |_, _| 0.8,
             moved_from: i64::MAX,
+            moved_until: i64::MAX,
             outcome: |_| Outcome::Passed,
             commands: vec![(0, first_champion())],
             config: config(),
+            known,
+            calibrated: false,
         }
     }
 }

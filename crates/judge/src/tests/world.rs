@@ -1,19 +1,17 @@
 //! A pipeline in miniature: it scores and labels slices under the line-ups the judge decides,
 //! writes the journal in any interleaving, loads versions, reports runs, and crashes.
 
-use super::fixtures::{
-    Outcome, PARTITIONS, ROWS_PER_PARTITION, SHAPE, SLICE_MS, Script, counts, hash, known, reference,
-};
+use super::fixtures::{Outcome, PARTITIONS, ROWS_PER_PARTITION, SHAPE, SLICE_MS, Script, counts, hash, reference};
 use super::fixtures::{unit, version};
 use crate::intake::Record;
 use crate::judge::Judge;
 use domain::time::Watermark;
 use domain::{Effect, Input, LineUp, Outputs, RawBatch, RawRecord, SourcePartition, Stage, TopicRole, Version};
-use measure::{Cell, Row};
+use measure::{Cell, Expected, Row};
 use records::control::{Control, Promotion, Run};
 use records::journal::{
-    Challenger, Command, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal, Phase, RunOutcome, RunReport,
-    ScoreCell, ScoreCounters, ScorePane,
+    Challenger, Command, ExpectedCell, ExpectedPane, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal, Phase,
+    RunOutcome, RunReport, ScoreCell, ScoreCounters, ScorePane,
 };
 use records::tracking::Marker;
 use std::collections::{BTreeMap, VecDeque};
@@ -42,6 +40,22 @@ pub(super) struct World {
 
 fn journal_source() -> SourcePartition {
     SourcePartition::new("p.journal", 0)
+}
+
+/// Every score is 0.8 or 0.2, and means it.
+fn expected(source: SourcePartition, slice_start_ms: i64, version: Version) -> ExpectedPane<Expected> {
+    let mut sums = Expected::new(2);
+    for row in 0..ROWS_PER_PARTITION {
+        let (score, predicted) = if row % 2 == 0 { (0.8, 1) } else { (0.2, 0) };
+        sums.add(&[score], predicted, &[1.0 - score, score], 1);
+    }
+    let cell = |segment: &str| ExpectedCell {
+        slice_start_ms,
+        version: version.clone(),
+        segment: segment.to_owned(),
+        expected: sums.clone(),
+    };
+    ExpectedPane { source, from_offset: 0, to_offset: 0, cells: vec![cell("*"), cell("origin=JFK")] }
 }
 
 impl World {
@@ -216,7 +230,7 @@ impl World {
 
     fn load(&mut self) {
         if let Some(version) = self.loads.pop_front() {
-            self.step(Input::Loaded { version: &version, part: Ok(known()) });
+            self.step(Input::Loaded { version: &version, part: Ok((self.script.known)()) });
             self.step(Input::Tick { now_ms: 0 });
         }
     }
@@ -275,7 +289,11 @@ impl World {
         for partition in 0..PARTITIONS {
             let source = SourcePartition::new("events", partition);
             let even = vec![0, 33, 34, 33, 0, 0];
-            let x = if slice >= self.script.moved_from { vec![0, 0, 10, 90, 0, 0] } else { even.clone() };
+            let x = if (self.script.moved_from..self.script.moved_until).contains(&slice) {
+                vec![0, 0, 10, 90, 0, 0]
+            } else {
+                even.clone()
+            };
             let cell = ScoreCell {
                 slice_start_ms: slice * SLICE_MS,
                 version: line_up.members[0].version.clone(),
@@ -286,6 +304,11 @@ impl World {
             let pane = ScorePane { source: source.clone(), from_offset: 0, to_offset: 0, cells: vec![cell] };
             let writer = format!("score{partition}");
             self.queue(&writer, Journal::ScorePane(pane));
+            if self.script.calibrated {
+                let version = line_up.members[0].version.clone();
+                let pane = expected(source.clone(), slice * SLICE_MS, version);
+                self.queue(&writer, Journal::Expected(pane));
+            }
             let watermark = Watermark { time_ms: (slice + 1) * SLICE_MS, idle: false };
             let marker = Marker::events(source, watermark);
             self.queue(&writer, Journal::ScoreMarker { marker, counters: ScoreCounters::default() });

@@ -112,6 +112,53 @@ impl SliceGap {
     }
 }
 
+/// What the gap was on the validation fold: what later ones are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GapReference {
+    /// Test slices of the fold.
+    pub slices: u64,
+    /// Share of wrong predictions.
+    pub errors: f64,
+    /// Mean of [`SliceGap::difference`].
+    pub mean: f64,
+    /// Standard error of that mean: from the spread between slices, and never less than that of
+    /// independent rows.
+    pub standard_error: f64,
+    /// Variance of the difference between slices; of one slice that of independent rows.
+    pub variance_slices: f64,
+}
+
+impl GapReference {
+    /// Of the test slices of a fold. `None` without rows.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn of(slices: &[SliceGap]) -> Option<Self> {
+        let (wrong, rows) = slices.iter().fold((0_i64, 0_i64), |sum, s| (sum.0 + s.errors, sum.1 + s.rows));
+        if rows <= 0 {
+            return None;
+        }
+        let (count, errors) = (slices.len() as f64, wrong as f64 / rows as f64);
+        let mean = slices.iter().map(SliceGap::difference).sum::<f64>() / count;
+        let squares: f64 = slices.iter().map(|s| (s.difference() - mean) * (s.difference() - mean)).sum();
+        let independent = errors * (1.0 - errors) / rows as f64;
+        let variance_slices = if slices.len() < 2 { independent } else { squares / (count - 1.0) };
+        let standard_error = (variance_slices / count).max(independent).sqrt();
+        Some(Self { slices: slices.len() as u64, errors, mean, standard_error, variance_slices })
+    }
+
+    /// Whether every number is one that [`GapReference::of`] can give.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let is_share = |value: f64| (0.0..=1.0).contains(&value);
+        let spread = self.variance_slices.is_finite() && self.variance_slices >= 0.0;
+        is_share(self.errors)
+            && (-1.0..=1.0).contains(&self.mean)
+            && spread
+            && self.standard_error >= 0.0
+            && self.standard_error.is_finite()
+    }
+}
+
 #[cfg(test)]
 #[path = "gap_tests.rs"]
 mod tests;

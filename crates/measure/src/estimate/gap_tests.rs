@@ -1,4 +1,4 @@
-use super::{SliceGap, error_gap, gap};
+use super::{GapReference, SliceGap, error_gap, gap};
 use crate::estimate::{ChildSums, Expected};
 use crate::simulation::uniform;
 
@@ -99,4 +99,19 @@ fn the_standard_error_of_an_error_gap_is_that_of_right_child_models() {
     without.add(1.0, None, 1);
     assert_eq!(error_gap(1.0, 1, &without), None);
     assert_eq!(error_gap(f64::NAN, 1, &ChildSums::default()), None);
+}
+
+/// Differences of .1 and .3 by hand: mean .2, variance .02, standard error .1.
+#[test]
+fn the_reference_is_mean_and_spread_of_its_slices() {
+    let slice = |errors, estimated| SliceGap { errors, rows: 10, estimated };
+    let found = GapReference::of(&[slice(3, 0.2), slice(5, 0.2)]).unwrap();
+    let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
+    near(found.errors, 0.4);
+    near(found.mean, 0.2);
+    near(found.variance_slices, 0.02);
+    near(found.standard_error, (0.24_f64 / 20.0).sqrt().max(0.1));
+    assert!(found.is_sound() && !GapReference { mean: f64::NAN, ..found }.is_sound());
+    assert_eq!(GapReference::of(&[]), None);
+    near(GapReference::of(&[slice(5, 0.2)]).unwrap().variance_slices, 0.025);
 }

@@ -1,0 +1,222 @@
+//! Shift of the output and of features over closed slices, within the budget: it explains, and
+//! starts nothing.
+//!
+//! Slices are fed when they close, before labels, in the order of time, each once. Whose slice it is
+//! follows from its rows, not from what was decided since: so what is said does not depend on how
+//! far labels had come.
+
+use crate::alerts::{Evidence, Finding};
+use crate::config::{BESIDE_HARM, Config, Known};
+use crate::drift::{self, OUTPUT, Windowed};
+use crate::error::Error;
+use crate::judge::Turn;
+use crate::state::{Scored, Slice};
+use detect::shift::{LENGTHS, Shift, Shifted};
+use domain::Version;
+use profile::Reference;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Tiers of drift that are seen without labels, in the order in which they are told.
+pub(crate) const TIERS: [&str; 2] = ["output", "feature"];
+/// A version's part of a slice from which the slice shows it: of one that two versions share each saw
+/// some hours or partitions only, which differ from a whole slice without any drift.
+const WHOLE: f64 = 0.9;
+/// Slices without a finding that resolve an alert, at least; otherwise as many as the run has that
+/// raised it, so that one as long is looked at in between.
+const QUIET_SLICES: u64 = 5;
+/// Most columns that a detail names.
+const NAMED_MAX: usize = 10;
+
+/// The version whose slices are watched, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Watch {
+    version: Version,
+    /// Slices that start before this were fed, or came too late to be.
+    fed_until_ms: i64,
+    /// Starts of the newest fed slices, as many as the longest run has.
+    starts_ms: VecDeque<i64>,
+    by: By,
+}
+
+/// The test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum By {
+    /// Over time, within the budget.
+    Shift(Vec<Tier>),
+    /// Window by window: the bundle does not say how its columns wander.
+    Windows(Windowed),
+}
+
+/// Columns that share a budget and an alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Tier {
+    /// Their numbers in the reference.
+    columns: Vec<usize>,
+    shift: Shift,
+    fed: u64,
+    /// The alert is resolved when so many slices were fed without a finding in between.
+    quiet_at: u64,
+}
+
+impl Watch {
+    fn new(version: Version, known: &Known, config: &Config) -> Self {
+        let columns = &known.reference.layout.columns;
+        let wander = known.wander.as_ref().filter(|w| w.slice_ms == config.slices.length_ms && w.fits(columns.len()));
+        let by = match wander {
+            None => By::Windows(Windowed::default()),
+            Some(wander) => By::Shift(
+                TIERS
+                    .map(|tier| {
+                        let is_of = |number: &usize| columns.get(*number).is_some_and(|c| drift::tier(&c.name) == tier);
+                        let numbers: Vec<usize> = (0..columns.len()).filter(is_of).collect();
+                        let wander = numbers.iter().filter_map(|n| wander.columns.get(*n).copied()).collect();
+                        let (alarms, slices) = (config.false_alarms.count * BESIDE_HARM, config.budget_slices());
+                        let shift = Shift::new(wander, alarms, slices, config.drift_tolerance);
+                        Tier { columns: numbers, shift, fed: 0, quiet_at: 0 }
+                    })
+                    .to_vec(),
+            ),
+        };
+        Self { version, fed_until_ms: i64::MIN, starts_ms: VecDeque::new(), by }
+    }
+
+    /// Start of the run of so many slices that ends with the newest one.
+    fn run_start_ms(&self, slices: u64) -> i64 {
+        let back = usize::try_from(slices).unwrap_or(usize::MAX).min(self.starts_ms.len());
+        self.starts_ms.get(self.starts_ms.len().saturating_sub(back)).copied().unwrap_or_default()
+    }
+
+    fn remember(&mut self, start_ms: i64, end_ms: i64) {
+        self.fed_until_ms = end_ms;
+        self.starts_ms.push_back(start_ms);
+        if self.starts_ms.len() as u64 > LENGTHS.into_iter().max().unwrap_or(1) {
+            self.starts_ms.pop_front();
+        }
+    }
+}
+
+/// The version that scored a slice, if one did with few exceptions.
+fn in_force(slice: &Slice) -> Option<(&Version, &Scored)> {
+    let rows: u64 = slice.scored.values().map(|scored| scored.rows).sum();
+    let (version, scored) = slice.scored.iter().max_by_key(|(version, scored)| (scored.rows, *version))?;
+    (rows > 0 && scored.rows as f64 >= WHOLE * rows as f64).then_some((version, scored))
+}
+
+impl Turn<'_> {
+    /// Feeds a slice that has just closed.
+    pub(crate) fn watch_drift(&mut self, start_ms: i64, slice: &Slice) -> Result<(), Error> {
+        let Some((version, scored)) = in_force(slice) else { return Ok(()) };
+        let Some(known) = self.known.get(version).cloned() else { return Ok(()) };
+        let before = self.state.drift.take();
+        let fed_until_ms = before.as_ref().map_or(i64::MIN, |watch| watch.fed_until_ms);
+        if start_ms < fed_until_ms {
+            self.state.drift = before;
+            return Ok(());
+        }
+        let end_ms = self.config.slices.end(start_ms);
+        let mut watch = match before {
+            Some(watch) if watch.version == *version => watch,
+            // Alerts speak of one version: with its last slice they are resolved.
+            before => {
+                if before.is_some() {
+                    for tier in TIERS {
+                        self.not_found(Finding { name: "vigie.drift", tier, span_ms: (start_ms, end_ms) })?;
+                    }
+                }
+                let watch = Watch::new(version.clone(), &known, self.config);
+                self.out.count("vigie.judge.columns_unwatched", unwatched(&watch, &known).len() as u64);
+                watch
+            }
+        };
+        watch.remember(start_ms, end_ms);
+        let result = self.step_watch(&mut watch, end_ms, scored, &known);
+        self.state.drift = Some(watch);
+        result
+    }
+
+    fn step_watch(&mut self, watch: &mut Watch, end_ms: i64, scored: &Scored, known: &Known) -> Result<(), Error> {
+        let reference = &known.reference;
+        let unwatched = unwatched(watch, known);
+        let version = watch.version.clone();
+        let mut by = std::mem::replace(&mut watch.by, By::Shift(Vec::new()));
+        let result = match &mut by {
+            By::Windows(windowed) => {
+                let start_ms = watch.run_start_ms(1);
+                self.watch_windows(windowed, &version, (start_ms, end_ms), scored, reference)
+            }
+            By::Shift(tiers) => tiers.iter_mut().zip(TIERS).try_for_each(|(tier, name)| {
+                let found = tier.step(reference, scored);
+                tier.fed = tier.fed.saturating_add(1);
+                let Some(longest) = found.iter().map(|shifted| shifted.slices).max() else {
+                    let finding = Finding { name: "vigie.drift", tier: name, span_ms: (watch.run_start_ms(1), end_ms) };
+                    return if tier.fed >= tier.quiet_at { self.not_found(finding) } else { Ok(()) };
+                };
+                tier.quiet_at = tier.quiet_at.max(tier.fed.saturating_add(longest.max(QUIET_SLICES)));
+                let span_ms = (watch.run_start_ms(longest), end_ms);
+                let finding = Finding { name: "vigie.drift", tier: name, span_ms };
+                self.found(finding, evidence(found, reference, &version, &unwatched))
+            }),
+        };
+        watch.by = by;
+        result
+    }
+}
+
+impl Tier {
+    fn step(&mut self, reference: &Reference, scored: &Scored) -> Vec<Shifted> {
+        let columns = self.columns.iter().map(|number| (*number, reference.layout.bin_count(*number)));
+        let (old, new): (Vec<_>, Vec<_>) = columns
+            .map(|(number, bins)| (reference.counts.column(number, bins), scored.profile.column(number, bins)))
+            .unzip();
+        let mut found = self.shift.step(&old, &new);
+        for shifted in &mut found {
+            shifted.column = self.columns.get(shifted.column).copied().unwrap_or(usize::MAX);
+        }
+        found
+    }
+}
+
+/// Columns whose wander is not known for any length, by name: nothing is ever said of them.
+fn unwatched(watch: &Watch, known: &Known) -> Vec<String> {
+    let (By::Shift(_), Some(wander)) = (&watch.by, &known.wander) else { return Vec::new() };
+    let columns = known.reference.layout.columns.iter().zip(&wander.columns);
+    let is_known = |wander: &detect::shift::Wander| (0..LENGTHS.len()).any(|n| wander.of_length(n).is_some());
+    columns.filter(|(_, wander)| !is_known(wander)).map(|(column, _)| column.name.clone()).collect()
+}
+
+/// What was found, worst first; of a column that several runs show the likeliest stands.
+fn evidence(found: Vec<Shifted>, reference: &Reference, version: &Version, unwatched: &[String]) -> Evidence {
+    let mut by_column: BTreeMap<usize, Shifted> = BTreeMap::new();
+    for shifted in found {
+        let known = by_column.entry(shifted.column).or_insert(shifted);
+        if shifted.p_value < known.p_value {
+            *known = shifted;
+        }
+    }
+    let name = |number: usize| reference.layout.columns.get(number).map_or("", |column| column.name.as_str());
+    let named = by_column.into_values().map(|shifted| (name(shifted.column).to_owned(), shifted)).collect();
+    let ranked = drift::worst_first(reference, named, |shifted: &Shifted| shifted.psi);
+    let worst = ranked.first().map(|(_, shifted)| *shifted);
+    let mut detail = worst.map_or_else(String::new, |worst| {
+        format!(
+            "PSI {:.4} over the last {} slices, p {:.1e} given how the column wandered in training",
+            worst.psi, worst.slices, worst.p_value
+        )
+    });
+    if ranked.iter().any(|(column, _)| column != OUTPUT) {
+        detail.push_str(drift::ranking(reference));
+    }
+    if !unwatched.is_empty() {
+        let named = unwatched.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if unwatched.len() > NAMED_MAX { ", …" } else { "" };
+        detail.push_str(&format!("; the reference has too few slices to watch {named}{more}"));
+    }
+    Evidence {
+        value: worst.map_or(0.0, |worst| worst.psi),
+        threshold: worst.map_or(0.0, |worst| worst.threshold),
+        features: ranked.into_iter().map(|(column, _)| column).collect(),
+        detail,
+        version: Some(version.clone()),
+    }
+}

@@ -1,0 +1,100 @@
+//! Drift over time, concept drift and estimates, where bundles say what is needed for them.
+
+use super::fixtures::{Script, watched};
+use super::world::World;
+use records::alert::{Alert, State};
+
+fn calibrated(slices: i64) -> Script {
+    Script { known: watched, calibrated: true, ..Script::quiet(slices) }
+}
+
+fn of_tier(world: &World, tier: &str) -> Vec<Alert> {
+    world.alerts().into_iter().filter(|alert| alert.tier == tier).collect()
+}
+
+#[test]
+fn nothing_is_found_where_nothing_changes() {
+    for seed in 0..5 {
+        let world = World::run(calibrated(120), seed, false);
+        assert_eq!(world.alerts(), [], "seed {seed}");
+        assert_eq!(world.counts["vigie.judge.columns_unwatched"], 1, "y");
+    }
+}
+
+#[test]
+fn a_shift_is_raised_with_the_closed_slice_and_says_what_it_rests_on() {
+    let world = World::run(Script { moved_from: 10, ..calibrated(30) }, 9, false);
+    let alerts = of_tier(&world, "feature");
+    let raised = &alerts[0];
+    assert_eq!((raised.state, raised.name.as_str()), (State::Raised, "vigie.drift"));
+    assert_eq!(raised.features, ["x"]);
+    assert!(raised.window.start.starts_with("1970-01-01T00:00:10"), "{raised:?}");
+    assert!(raised.value > raised.threshold && raised.threshold > 0.1, "{raised:?}");
+    for words in ["over the last 1 slices", "ranked by importance × PSI", "too few slices to watch y"] {
+        assert!(raised.detail.contains(words), "{words}: {}", raised.detail);
+    }
+    assert!(alerts.iter().skip(1).all(|alert| alert.state == State::Held && alert.id == raised.id));
+    assert_eq!(world.alerts().len(), alerts.len(), "nothing else");
+    assert_eq!(world.runs(), []);
+}
+
+#[test]
+fn a_shift_that_ends_is_resolved_after_some_quiet_slices() {
+    let world = World::run(Script { moved_from: 10, moved_until: 11, ..calibrated(30) }, 9, true);
+    let alerts = of_tier(&world, "feature");
+    let states: Vec<State> = alerts.iter().map(|alert| alert.state).collect();
+    assert_eq!(states, [State::Raised, State::Resolved], "one slice of four is within the tolerance: {alerts:?}");
+    assert!(alerts[1].window.start.starts_with("1970-01-01T00:00:15"), "five slices later: {alerts:?}");
+}
+
+#[test]
+fn a_bundle_of_before_wander_was_measured_is_compared_by_windows_and_the_alert_says_so() {
+    let world = World::run(Script { moved_from: 10, ..Script::quiet(20) }, 9, false);
+    let alerts = of_tier(&world, "feature");
+    assert!(alerts[0].detail.contains("does not say how its columns wander"), "{}", alerts[0].detail);
+}
+
+#[test]
+fn more_errors_than_the_scores_expect_are_concept_drift() {
+    let script = Script { accuracy: |_, slice| if slice >= 10 { 0.6 } else { 0.8 }, ..calibrated(60) };
+    let mut script = script;
+    script.config.retrain.on_harm = false;
+    let world = World::run(script, 4, false);
+    let alerts = of_tier(&world, "concept");
+    let raised = &alerts[0];
+    assert_eq!((raised.name.as_str(), raised.state), ("vigie.drift", State::Raised));
+    // A budget of one page in 100 slices, a third of it for this tier.
+    assert!((raised.threshold - 300.0).abs() < 1e-9 && raised.value >= raised.threshold, "{raised:?}");
+    assert!(raised.detail.contains("0.2000 were expected"), "{}", raised.detail);
+}
+
+#[test]
+fn estimates_come_before_labels_and_the_difference_after_them() {
+    let world = World::run(calibrated(20), 7, true);
+    for (key, windows) in world.windows() {
+        let is_version = !key.ends_with("/*");
+        for window in &windows {
+            let accuracy = window.estimated["accuracy"];
+            assert!((accuracy.value - 0.8).abs() < 1e-9 && accuracy.low < Some(0.8), "{key}");
+            assert_eq!(window.realised_minus_estimated.contains_key("accuracy"), window.labelled > 0, "{key}");
+            if let Some(found) = window.realised_minus_estimated.get("accuracy") {
+                assert!((found.value - (window.metrics["accuracy"].value - 0.8)).abs() < 1e-9, "{key}");
+                // √(0.8 × 0.2 / 200 rows), with one or two of them more at the end.
+                assert!((found.standard_error - 0.028_28).abs() < 2e-4, "{key}: {found:?}");
+            }
+            assert_eq!(window.metrics.contains_key("kappa_m"), window.labelled > 0, "{key} {is_version}");
+        }
+        assert_eq!(windows[0].labelled, 0, "{key}: the first is told before labels");
+    }
+}
+
+#[test]
+fn distances_are_told_of_every_column() {
+    let world = World::run(Script { moved_from: 0, ..calibrated(4) }, 7, false);
+    let window = &world.windows().into_iter().find(|(key, _)| key.contains("/*/*")).unwrap().1[0];
+    let x = window.drift["x"];
+    // Thirds against 0, .1 and .9: sums by hand, edges 0 to 3 with bins of width 1.
+    assert!((x.ks.unwrap() - (2.0 / 3.0 - 0.1)).abs() < 1e-9, "{x:?}");
+    assert!((x.wasserstein.unwrap() - (1.0 / 3.0 + 2.0 / 3.0 - 0.1)).abs() < 1e-9, "{x:?}");
+    assert!(x.js > 0.3 && x.hellinger > 0.3 && x.missing == 0.0 && x.unseen == 0.0, "{x:?}");
+}
