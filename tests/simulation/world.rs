@@ -138,6 +138,8 @@ impl<'a> World<'a> {
                 shape: shape(script.task),
                 event_partitions: 2,
                 label_partitions: 2,
+                unlabelled: track::Unlabelled::Unknown,
+                rows_max: track::ROWS_MAX,
             })),
             _ => {
                 let imposed = self.swaps.as_ref().map(|table| table.promotions().cloned().collect());

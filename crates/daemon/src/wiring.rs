@@ -78,6 +78,8 @@ pub(crate) fn join(config: &Config, layout: &Layout) -> Box<dyn Stage> {
         shape: shape(config),
         event_partitions: layout.event_partitions(),
         label_partitions: layout.label_partitions(),
+        unlabelled: track::Unlabelled::Unknown,
+        rows_max: track::ROWS_MAX,
     }))
 }
 

@@ -11,6 +11,11 @@
 //! late is the truth of a window. A label that was late to its own partition can still change a
 //! mature cell after the judge has tested it: this shows in windows only.
 //!
+//! What is held is bounded in rows of each source partition, counted by that partition's own
+//! watermark ([`JoinConfig::rows_max`]): neither replicas nor the order of partitions show in it. The
+//! balance goes to the journal with every batch that changes it, and with it, by slice, how many
+//! predictions have a label and how old that was.
+//!
 //! Where order cannot be undone: a prediction of an id whose slice is already final is `repeated`
 //! whatever its coordinate, for as long as the row is remembered (one more horizon); and what a
 //! partition says after it was idle, and thereby overtaken, comes too late.
@@ -68,8 +73,9 @@ pub struct JoinConfig {
     pub rows_max: usize,
 }
 
-/// Default of [`JoinConfig::rows_max`]. An open prediction takes some 55 bytes with one binary
-/// score, a joined label some 45 and a label of an unknown id some 85: at most 0.4 GB for a source partition.
+/// Default of [`JoinConfig::rows_max`]. An open prediction takes 55 bytes with one binary score and
+/// two segment columns (`examples/memory.rs`), a label 40, and up to 190 while nobody knows its id
+/// and its time lies ahead: at most 0.8 GB for a source partition.
 pub const ROWS_MAX: usize = 4_000_000;
 
 /// What a prediction means whose label has not come when its slice is final.

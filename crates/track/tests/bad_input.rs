@@ -1,5 +1,7 @@
 //! What no label topic should hold, and some will: it is counted, bounded, and hurts nobody else.
 
+#![allow(clippy::unwrap_used)]
+
 use domain::time::Watermark;
 use domain::{Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices, SourcePartition, Stage, Task};
 use domain::{TopicRole, Version, fingerprint};

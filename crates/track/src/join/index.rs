@@ -61,10 +61,10 @@ impl Index {
 
     /// Forgets an id that stands at a place.
     pub(crate) fn remove(&mut self, id: Fingerprint, place: u32) {
-        if let Some(shard) = self.shards.get_mut(shard(id)) {
-            if let Ok(entry) = shard.find_entry(hash(id), |at| *at == place) {
-                entry.remove();
-            }
+        if let Some(shard) = self.shards.get_mut(shard(id))
+            && let Ok(entry) = shard.find_entry(hash(id), |at| *at == place)
+        {
+            entry.remove();
         }
     }
 }

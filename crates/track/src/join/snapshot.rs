@@ -179,7 +179,7 @@ pub(crate) mod ids {
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(ids: &[Fingerprint], to: S) -> Result<S::Ok, S::Error> {
-        let mut bytes = Vec::with_capacity(ids.len() * size_of::<Fingerprint>());
+        let mut bytes = Vec::with_capacity(size_of_val(ids));
         ids.iter().for_each(|id| bytes.extend_from_slice(&id.to_le_bytes()));
         to.serialize_bytes(&bytes)
     }
