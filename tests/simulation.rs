@@ -2,8 +2,8 @@
 //! memory, driven as the runner in `kafka` drives them, under seeded random schedules: batch cuts,
 //! who runs next, replicas, rebalances, aborted transactions and crashes.
 //!
-//! What is claimed: predictions, final windows, decisions and alerts are the same bytes as in an
-//! undisturbed run; and that a run under the swap table of another has the other's predictions, final
+//! What is claimed: predictions, final windows, decisions and alerts (each in its own order) are the
+//! same bytes as in an undisturbed run; and that a run under the swap table of another has the other's predictions, final
 //! windows and promotions.
 //! Read in this order: [`script`] (what happens in the world), [`models`] (the bundles), [`log`],
 //! [`runner`] (delivery), [`world`] (the schedule), [`seen`] (what is compared).

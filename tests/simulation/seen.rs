@@ -61,7 +61,12 @@ impl Seen {
                 seen.finals.insert(key, value);
             }
         }
-        seen.alerts = log.records(&source(TopicRole::Alerts, 0)).iter().map(line).collect();
+        // Drift of outputs and features is told when a slice closes, all else at J: how these follow
+        // one another is the journal's order. What is said of one alert keeps its own.
+        let source_of_alerts = source(TopicRole::Alerts, 0);
+        let mut alerts: Vec<&Record> = log.records(&source_of_alerts).iter().collect();
+        alerts.sort_by(|a, b| a.key.cmp(&b.key));
+        seen.alerts = alerts.into_iter().map(line).collect();
         log.records(&source(TopicRole::Control, 0)).iter().for_each(|record| seen.control(record));
         seen.swaps.sort_by_key(|s| (s.topic.clone(), s.partition, s.from_offset));
         log.records(&source(TopicRole::Journal, 0)).iter().for_each(|record| seen.journal(record));

@@ -189,3 +189,29 @@ fn synthetic(kind: FieldType) -> ArrayRef {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{slices, wander_of};
+    use arrow::array::{ArrayRef, Float64Array, RecordBatch};
+    use domain::Slices;
+    use profile::Layout;
+    use std::sync::Arc;
+
+    #[test]
+    fn wander_is_measured_on_slices_that_have_rows_in_the_order_of_time() {
+        // Slices of 10 ms with 100 rows each; every second one is empty.
+        let mut times: Vec<i64> = (0..3_200).map(|row| row / 100 * 20 + row % 10).collect();
+        times.sort_unstable();
+        let found = slices(&times, Slices::of(10));
+        assert_eq!(found.len(), 32);
+        assert_eq!((found[0].clone(), found[31].clone()), (0..100, 3_100..3_200));
+        let values = Float64Array::from_iter_values((0..3_200).map(|row| f64::from(row * 37 % 100)));
+        let rows = RecordBatch::try_from_iter([("x", Arc::new(values) as ArrayRef)]).unwrap();
+        let layout = Layout::from_rows(&rows, 128).unwrap();
+        let wander = wander_of(&rows, &layout.columns[0], &found).unwrap();
+        // 32 slices hold 32 runs of one and 8 of four. Every slice has the same values.
+        assert!(wander.of_length(0).is_some_and(|w| (0.0..0.05).contains(&w)), "{wander:?}");
+        assert_eq!(wander.of_length(1), None);
+    }
+}

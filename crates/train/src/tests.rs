@@ -142,9 +142,10 @@ async fn a_first_training_stores_a_bundle_that_beats_the_baseline_in_every_task(
         assert_eq!((bundle.manifest.trained_until_ms, bundle.manifest.search.len()), (40 * DAY, families.len() + 2));
         let worth: f64 = bundle.reference.importance.iter().sum();
         assert!((worth - 1.0).abs() < 1e-9 && bundle.reference.counts.rows() == 1920);
-        // Forty days of slices: runs of one are known of every column, runs of four are ten.
         let wander = bundle.wander.as_ref().unwrap();
-        assert!(wander.columns.iter().all(|w| w.of_length(0).is_some() && w.of_length(1).is_none()), "{wander:?}");
+        assert!(wander.slice_ms == DAY && wander.fits(bundle.reference.layout.columns.len()), "{wander:?}");
+        // 48 rows a day make no two bins of 30, and 40 days no 16 runs of four.
+        assert!(wander.columns.iter().all(|w| (0..4).all(|length| w.of_length(length).is_none())), "{wander:?}");
         let calibrated = bundle.calibrated.as_ref();
         assert_eq!(calibrated.is_some(), task != Task::Regression);
         let gap = calibrated.and_then(|calibrated| calibrated.gap);
