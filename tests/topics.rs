@@ -47,7 +47,10 @@ fn event(id: &str, more: &str) -> Vec<u8> {
     format!("{{\"event_id\":\"{id}\",\"event_time\":\"2013-02-02T12:00:00Z\",{minute},{place}{more}}}").into_bytes()
 }
 
-fn send(topic: &str, partition: i32, records: &[(Option<&[u8]>, Option<&[u8]>)]) {
+/// Key and value.
+type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+fn send(topic: &str, partition: i32, records: &[Pair<'_>]) {
     let sender = Sender::new(&connection(), 64 << 20).unwrap();
     for (key, value) in records {
         let timestamp_ms = Some(AT_MS);
@@ -95,7 +98,7 @@ fn what_is_too_large_or_poison_is_set_apart_and_the_rest_is_scored() {
     let (long_key, poison) = (noise.as_bytes(), noise.as_bytes());
     let small = event("small", "");
     let long_id = event(noise.get(..MIB).unwrap(), "");
-    let records: [(Option<&[u8]>, Option<&[u8]>); 5] = [
+    let records: [Pair<'_>; 5] = [
         (None, Some(&padded)),
         (Some(long_key), Some(&small)),
         (Some(b"key"), Some(poison)),
@@ -117,7 +120,7 @@ fn what_is_too_large_or_poison_is_set_apart_and_the_rest_is_scored() {
     // Nothing but poison: alive, bounded, and what comes after it is scored.
     let before = resident_mib(daemon.0.id());
     let poison = vec![b'{'; 2_000];
-    let records: Vec<(Option<&[u8]>, Option<&[u8]>)> =
+    let records: Vec<Pair<'_>> =
         (0..POISON_ROWS).map(|row| (None, (row % 10 > 0).then_some(poison.as_slice()))).collect();
     for partition in [0, 1] {
         send(&events, partition, &records);

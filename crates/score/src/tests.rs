@@ -94,7 +94,9 @@ fn live(config: &Config, weight: f64) -> Result<Live, String> {
     let is_binary = config.task == Task::BinaryClassification;
     let calibration = is_binary.then(|| Calibration::of(vec![ScoreMap::Identity]).unwrap());
     let calibration = calibration.map(|calibration| Arc::new(bundle::Calibrated { calibration, gap: None }));
-    Ok(Live { calibration, ..live })
+    let mut live = live;
+    live.calibration = calibration;
+    Ok(live)
 }
 
 fn weight(version: &Version) -> f64 {
