@@ -75,7 +75,9 @@ fn train(
     let family = trainer.family().to_owned();
     let rows = prepared.len() as u64;
     progress(Progress::new("reference", data.len()));
-    let outputs = outputs::out_of_fold(spec, data, trainer, &chosen.candidate.parameters);
+    // Who is refused serves nobody: the newest fold's scores do.
+    let parameters = &chosen.candidate.parameters;
+    let outputs = judged.decision.passed.then(|| outputs::out_of_fold(spec, data, trainer, parameters)).flatten();
     let packed = pack(spec, data, (chosen, fit, prepared), (judged.clone(), outputs), champion, &family)?;
     let challenger = Challenger {
         version: packed.version.clone(),
