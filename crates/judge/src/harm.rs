@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::judge::Turn;
 use detect::harm::{Page, Plan, TRIGGER_THRESHOLD, Trigger, page_threshold};
 use measure::{Cell, HarmSums, Labels};
+use records::time::rfc3339;
 use serde::{Deserialize, Serialize};
 
 /// Labelled rows of a test slice, at least: adjacent slices are merged until then.
@@ -41,6 +42,11 @@ impl Monitors {
     }
 }
 
+/// What the quick monitor found: told beside the run it proposes, with a budget of its own.
+fn quick(span_ms: (i64, i64)) -> Finding {
+    Finding { name: "vigie.accuracy_loss", tier: "run", span_ms }
+}
+
 impl Turn<'_> {
     /// Feeds both monitors, once per test slice.
     pub(crate) fn watch_harm(&mut self, start_ms: i64, champion: &Cell) -> Result<(), Error> {
@@ -62,9 +68,14 @@ impl Turn<'_> {
 
         let rows = u64::try_from(sums.rows).unwrap_or(0);
         let alarm = monitors.trigger.step(from_ms, &sums.log_sums(plan.trigger.bets.len()), rows);
+        let span_ms = (from_ms, self.config.slices.end(start_ms));
         if let Some(alarm) = alarm {
             self.out.count("vigie.judge.harm_alarms", 1);
             self.state.policy.propose(alarm.change_ms);
+            let detail =
+                format!("pages nobody, proposes a run; the change is estimated at {}", rfc3339(alarm.change_ms));
+            let evidence = Evidence { value: alarm.value, threshold: TRIGGER_THRESHOLD, detail, ..Evidence::default() };
+            self.found(quick(span_ms), evidence)?;
         }
         let prior_loss = self.prior_rates(from_ms).and_then(|rates| labels.constant_loss(&rates, plan.trigger.scale));
         match (sums.mean_loss(), prior_loss) {
@@ -77,17 +88,23 @@ impl Turn<'_> {
         let (Some(monitors), Some(reign)) = (self.state.monitors.as_mut(), self.state.reign.as_ref()) else {
             return Ok(());
         };
-        let bets = &reign.champion.plan.page;
+        let bets = reign.champion.plan.page.clone();
         let is_within = loss - bets.rho * prior_loss <= bets.p0;
         monitors.page.step(loss, prior_loss);
         let (capital, threshold) = (monitors.page.value(), monitors.page_threshold);
-        let finding =
-            Finding { name: "vigie.accuracy_loss", tier: "page", span_ms: (from_ms, self.config.slices.end(start_ms)) };
+        let span_ms = (from_ms, self.config.slices.end(start_ms));
+        let finding = Finding { name: "vigie.accuracy_loss", tier: "page", span_ms };
         if capital >= threshold {
-            monitors.page = Page::new(bets.clone(), f64::INFINITY);
+            monitors.page = Page::new(bets, f64::INFINITY);
             self.out.count("vigie.judge.page_alarms", 1);
+            self.settle(quick(span_ms), is_within)?;
             return self.found(finding, Evidence { value: capital, threshold, ..Evidence::default() });
         }
+        self.settle(quick(span_ms), is_within)?;
+        self.settle(finding, is_within)
+    }
+
+    fn settle(&mut self, finding: Finding, is_within: bool) -> Result<(), Error> {
         if is_within { self.quiet(finding) } else { self.not_quiet(&finding) }
     }
 

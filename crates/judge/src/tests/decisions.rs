@@ -29,7 +29,8 @@ fn lasting_harm_pages_once_and_a_better_champion_resolves_it() {
         ..Script::quiet(60)
     };
     let world = World::run(script, 1, false);
-    let alerts = world.alerts();
+    let (quick, alerts): (Vec<_>, Vec<_>) = world.alerts().into_iter().partition(|a| a.tier == "run");
+    assert!(quick[0].state == State::Raised && quick[0].name == "vigie.accuracy_loss", "told beside its run");
     let raised: Vec<_> = alerts.iter().filter(|a| a.state == State::Raised).collect();
     assert_eq!(raised.len(), 1, "{alerts:?}");
     assert_eq!((raised[0].name.as_str(), raised[0].tier.as_str()), ("vigie.accuracy_loss", "page"));
