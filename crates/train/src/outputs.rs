@@ -13,10 +13,10 @@ use crate::trials::Prepared;
 use serde_json::Value;
 
 /// Blocks of neighbouring rows; each is scored by a model of the others.
-const BLOCKS: usize = 3;
-/// Rows that such a model is fitted on, at most, evenly spread: the fits then cost about half as much
-/// as one on 200,000 rows.
-const ROWS_MAX: usize = 30_000;
+const BLOCKS: usize = 2;
+/// Rows that such a model is fitted on, at most, evenly spread: the fits then cost about a quarter of
+/// one on 200,000 rows.
+const ROWS_MAX: usize = 25_000;
 
 /// Row-major scores of all rows, each by a model that has not seen it; `None` where one cannot be
 /// fitted (a block may hold all rows of a class) or gives no numbers. Rows later than a block are
