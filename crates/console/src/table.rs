@@ -92,15 +92,20 @@ fn alerts(page: &mut Page, summary: &Summary) {
     for alert in &summary.alerts {
         let end = alert.resolved.as_ref().map_or_else(|| "open".to_owned(), |r| format!("resolved {}", day(r)));
         page.line(format_args!(
-            "  {}  {:<19} {:<8} {:.3} > {:.3}  {end}  {}",
+            "  {}  {:<19} {:<8} {} > {:.3}  {end}  {}",
             day(&alert.raised),
             alert.name,
             alert.tier,
-            alert.value,
+            evidence(alert.value),
             alert.threshold,
             alert.features.iter().take(3).cloned().collect::<Vec<_>>().join(", "),
         ));
     }
+}
+
+/// A statistic; the capital of a bet grows beyond all digits.
+fn evidence(value: f64) -> String {
+    if value < 1e6 { format!("{value:.3}") } else { format!("{value:.2e}") }
 }
 
 /// The date of an RFC 3339 time.

@@ -12,7 +12,7 @@ const make = (name, attributes, text) => {
   if (text !== undefined) node.textContent = text;
   return node;
 };
-const number = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+const number = (value, digits) => (value === null || value === undefined ? "–" : value < 1e6 ? value.toFixed(digits) : value.toExponential(2));
 const whole = (value) => Math.round(value).toLocaleString("en-US");
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
