@@ -4,6 +4,7 @@ use crate::support::broker;
 use crate::support::vigie::{Pipeline, Record};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tests::proof::world::Broker;
 
 const EVENTS: &str = "config/data/flights.parquet";
 const LABELS: &str = "config/data/flight_labels.parquet";
@@ -77,6 +78,38 @@ fn every_event_is_scored_or_rejected_once_though_the_daemon_is_killed() {
     let (predictions, rejected) = (pipeline.read("killed.predictions"), pipeline.read("killed.rejected"));
     check_predictions(&predictions);
     assert_eq!(predictions.len() + rejected.len(), sent, "of them odd: {}", labels_rejected(&rejected));
+}
+
+#[test]
+fn a_process_told_to_end_while_the_broker_is_away_ends_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path().join("kafka")).unwrap();
+    let pipeline = Pipeline::of("flights.toml", "away", &broker.address);
+    let text = std::fs::read_to_string(pipeline.config()).unwrap();
+    let drain = "[kafka]\ndrain_timeout = \"3s\"\n";
+    std::fs::write(pipeline.config(), text.replace("[kafka]\n", drain)).unwrap();
+    train(&pipeline);
+    let sent = produce(&pipeline, "2013-02-01", "20");
+    let daemon = pipeline.daemon();
+    pipeline.read_until("away.predictions", 1, LIMIT);
+    broker.signal("STOP").unwrap();
+    let (code, _) = daemon.terminate();
+    let said = pipeline.log();
+    println!("{said}");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("did not stop within 3000 ms"), "{said}");
+    broker.signal("CONT").unwrap();
+    let daemon = pipeline.daemon();
+    let total = || pipeline.read("away.rejected").len() + pipeline.read("away.predictions").len();
+    let began = std::time::Instant::now();
+    while total() < sent && began.elapsed() < LIMIT {
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let (code, _) = daemon.terminate();
+    assert_eq!(code, Some(0), "{}", pipeline.log());
+    let (predictions, rejected) = (pipeline.read("away.predictions"), pipeline.read("away.rejected"));
+    check_predictions(&predictions);
+    assert_eq!(predictions.len() + rejected.len(), sent);
 }
 
 #[test]

@@ -3,10 +3,15 @@
 use rdkafka::ClientConfig;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as C;
 use rdkafka::{Offset, TopicPartitionList};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The repository's top folder.
 pub(crate) fn root() -> PathBuf {
@@ -130,7 +135,9 @@ impl Pipeline {
                     value: m.payload().map(<[u8]>::to_vec),
                     timestamp_ms: m.timestamp().to_millis().unwrap_or(-1),
                 }),
-                Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => ended += 1,
+                Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+                // A broker that was just away.
+                Some(Err(KafkaError::MessageConsumption(C::AllBrokersDown | C::BrokerTransportFailure))) => (),
                 Some(Err(error)) => panic!("reading {topic}: {error}"),
                 None => panic!("reading {topic}: nothing for 10 s"),
             }
@@ -178,8 +185,13 @@ impl Daemon {
         let began = Instant::now();
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let status = self.0.wait().unwrap();
-        (status.code(), began.elapsed())
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return (status.code(), began.elapsed());
+            }
+            assert!(began.elapsed() < PATIENCE, "process {pid} did not end after SIGTERM");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

@@ -22,9 +22,6 @@ use std::time::{Duration, Instant};
 
 /// The stages in the order in which data flows through them.
 pub(crate) const STAGES: [&str; 5] = ["score", "intake", "join", "judge", "archive"];
-/// A drain ends within this, below the session time-out and a pod's grace.
-const DRAIN: Duration = Duration::from_secs(12);
-
 /// Between two looks at whether the end was asked for.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -170,7 +167,7 @@ fn runner(config: &Config, layout: &Layout, wired: &Wired, instance: &str, setti
     runner.commit_interval = settings.commit_interval.unwrap_or(config.kafka.commit_interval).to_std();
     let memory = settings.memory_mib.unwrap_or(config.kafka.memory_mib) << 20;
     runner.memory_limit_bytes = memory / settings.runners.max(1);
-    runner.drain_timeout = DRAIN;
+    runner.drain_timeout = config.kafka.drain_timeout.to_std();
     runner
 }
 

@@ -5,12 +5,13 @@ use crossbeam_channel::Receiver;
 use domain::{Count, Effect, SourcePartition, Version};
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-/// Tells runners to finish their turn, commit and leave. Clones share the flag.
+/// Tells runners to finish their turn, commit and leave. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(Arc<OnceLock<Instant>>);
 
 impl Stop {
     /// Not requested yet.
@@ -21,13 +22,19 @@ impl Stop {
 
     /// Asks for the stop.
     pub fn request(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.get_or_init(Instant::now);
     }
 
     /// Whether it was asked for.
     #[must_use]
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.get().is_some()
+    }
+
+    /// What is left of a time that began with the request; all of it before.
+    #[must_use]
+    pub fn left_of(&self, limit: Duration) -> Duration {
+        self.0.get().map_or(limit, |since| limit.saturating_sub(since.elapsed()))
     }
 }
 

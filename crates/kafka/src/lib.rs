@@ -3,13 +3,15 @@
 //!
 //! It never looks into a record and never decides anything a stage could decide.
 //! Read in this order: [`runner`] (how delivery is kept), [`settings`] and [`hooks`] (what a runner
-//! is given), `consumer`, `rebalance`, `restore`, `control` (what goes in), `producer` (what comes
-//! out), `client`, `token` and [`secret`] (what all clients share, and how they say who they are),
-//! then [`topics`], [`sender`], [`tail`], [`progress`], [`instance`], [`embedded`].
+//! is given), `consumer`, `rebalance`, `restore`, `control` (what goes in), `producer`, `delivery`,
+//! `transaction` (what comes out), `client`, `token` and [`secret`] (what all clients share, and how
+//! they say who they are), then [`topics`], [`sender`], [`tail`], [`progress`], [`instance`],
+//! [`embedded`].
 
 mod client;
 mod consumer;
 mod control;
+mod delivery;
 pub mod embedded;
 pub mod error;
 mod faults;
@@ -27,6 +29,7 @@ pub mod settings;
 pub mod tail;
 mod token;
 pub mod topics;
+mod transaction;
 
 pub use embedded::EmbeddedBroker;
 pub use error::Error;

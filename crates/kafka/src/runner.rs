@@ -16,9 +16,10 @@ use crate::control::ControlTail;
 use crate::error::Error;
 use crate::faults;
 use crate::hooks::{Hooks, Stop};
-use crate::producer::{Commit, Membership, Outbox, Outcome};
+use crate::producer::{Commit, Outbox, Outcome};
 use crate::rebalance::Change;
 use crate::settings::{OutOfLog, RunnerConfig};
+use crate::transaction::Membership;
 use domain::{Input, Outputs, Preparer, RawBatch, Stage};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,6 +31,8 @@ use std::time::{Duration, Instant};
 const WRITE_EARLY_BYTES: usize = 256 << 10;
 /// The broker's default limit for the metadata of a commit is 4,096 bytes.
 const METADATA_BYTES_MAX: usize = 4_000;
+/// Saying goodbye to the group is worth this, however late it is.
+const LEAVE_MIN: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_secs(1);
 
 /// Runs a stage until the stop is requested, on the caller's thread.
@@ -39,14 +42,10 @@ const TICK: Duration = Duration::from_secs(1);
 pub fn run(stage: Box<dyn Stage>, config: RunnerConfig, hooks: Hooks, stop: Stop) -> Result<(), Error> {
     let mut runner = Runner::open(stage, config, hooks, stop)?;
     tracing::debug!(stage = runner.name(), "transactions are initialised");
-    runner.read_control_to_its_end()?;
-    runner.consumer.join()?;
-    tracing::debug!(stage = runner.name(), "joined its group");
-    while !runner.stop.requested() {
-        runner.turn()?;
-    }
-    runner.commit()?;
-    runner.leave()
+    let worked = runner.work();
+    let left = runner.leave(worked.is_ok());
+    // A broker that is away is why both fail.
+    worked.and(left)
 }
 
 /// One stage and its ways in and out.
@@ -104,6 +103,17 @@ impl Runner {
 
     pub(crate) fn name(&self) -> &'static str {
         self.stage.name()
+    }
+
+    /// Everything until the stop, with the last commit.
+    fn work(&mut self) -> Result<(), Error> {
+        self.read_control_to_its_end()?;
+        self.consumer.join()?;
+        tracing::debug!(stage = self.name(), "joined its group");
+        while !self.stop.requested() {
+            self.turn()?;
+        }
+        self.commit()
     }
 
     /// Every decision made so far is known before the first record is read.
@@ -377,19 +387,22 @@ impl Runner {
         }
     }
 
-    /// Everything is committed: store the last checkpoints and leave the group, in bounded time.
-    fn leave(mut self) -> Result<(), Error> {
-        self.checkpoint();
+    /// Leaves the group in bounded time; if everything is committed, with a last checkpoint.
+    fn leave(mut self, is_whole: bool) -> Result<(), Error> {
+        if is_whole {
+            self.checkpoint();
+        }
         self.hooks.ready.store(false, Ordering::SeqCst);
         let (stage, limit) = (self.name(), self.config.drain_timeout);
-        let (left, done) = crossbeam_channel::bounded::<()>(1);
+        let left = self.stop.left_of(limit).max(LEAVE_MIN);
+        let (gone, done) = crossbeam_channel::bounded::<()>(1);
         let consumer = self.consumer;
         // Leaving waits for the broker, which may be away.
         std::thread::spawn(move || {
             drop(consumer);
-            drop(left);
+            drop(gone);
         });
-        match done.recv_timeout(limit) {
+        match done.recv_timeout(left) {
             Err(crossbeam_channel::RecvTimeoutError::Timeout) => {
                 Err(Error::Drain { stage, doing: "leaving the group".to_owned(), limit_ms: limit.as_millis() })
             }

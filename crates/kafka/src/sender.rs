@@ -1,8 +1,8 @@
 //! A plain idempotent producer for whoever writes records outside a stage: replay, run reports,
 //! commands.
 
+use crate::delivery::flush_step;
 use crate::error::{Error, code_of, is_unwritable};
-use crate::producer::flush_step;
 use crate::progress::Progress;
 use crate::rebalance::DeliveryContext;
 use crate::settings::{Connection, producer_settings};

@@ -352,12 +352,16 @@ impl Stage<'_> {
 
     fn until(&mut self, what: &str, condition: impl Fn(&Self) -> anyhow::Result<bool>) -> anyhow::Result<()> {
         let began = Instant::now();
-        // A broker that was just away may not answer yet.
-        while !condition(self).unwrap_or(false) {
-            ensure!(began.elapsed() < LIMIT, "never happened: {what}; see {}", self.world.folder.display());
+        loop {
+            // A broker that was just away may not answer yet.
+            let why = match condition(self) {
+                Ok(true) => return Ok(()),
+                Ok(false) => String::new(),
+                Err(error) => format!(" ({error:#})"),
+            };
+            ensure!(began.elapsed() < LIMIT, "never happened: {what}{why}; see {}", self.world.folder.display());
             std::thread::sleep(Duration::from_millis(100));
         }
-        Ok(())
     }
 
     /// Waits until every event has an output, the last window is final and nothing moves any more, or,

@@ -88,8 +88,19 @@ pub fn each(brokers: &str, topic: &str, mut each: impl FnMut(Record)) -> anyhow:
     Ok(())
 }
 
+/// Asks until there is an answer: a broker that was just away may refuse to give one.
+fn patiently<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Err(_) if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(200)),
+            answer => return answer,
+        }
+    }
+}
+
 fn partitions(consumer: &BaseConsumer, topic: &str) -> anyhow::Result<i32> {
-    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
+    let metadata = patiently(|| consumer.fetch_metadata(Some(topic), PATIENCE))?;
     let found = metadata.topics().first().map_or(0, |t| t.partitions().len());
     anyhow::ensure!(found > 0, "topic {topic} does not exist");
     Ok(i32::try_from(found)?)
@@ -117,7 +128,7 @@ fn ends_by(brokers: &str, topics: &[String], isolation: &str) -> anyhow::Result<
     let mut sum = 0;
     for topic in topics {
         for partition in 0..partitions(&consumer, topic)? {
-            sum += consumer.fetch_watermarks(topic, partition, PATIENCE)?.1;
+            sum += patiently(|| consumer.fetch_watermarks(topic, partition, PATIENCE))?.1;
         }
     }
     Ok(sum)

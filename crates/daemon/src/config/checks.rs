@@ -180,6 +180,10 @@ fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
         }
     }
     commit_interval_is_in_range("kafka.commit_interval", config.kafka.commit_interval, faults);
+    let drain = config.kafka.drain_timeout;
+    if !(1_000..=3_600_000).contains(&drain.as_ms()) {
+        faults.push(("kafka.drain_timeout".into(), format!("{drain} is out of range; expected 1s to 1h")));
+    }
     let shares = [
         ("retrain.cool_down", config.retrain.cool_down, 0.0, 10.0),
         ("alerts.drift_tolerance", config.alerts.drift_tolerance, 0.0, 10.0),

@@ -73,6 +73,9 @@ pub(crate) struct Kafka {
     /// Time between commits under load.
     #[serde(default = "default_commit_interval")]
     pub(crate) commit_interval: Span,
+    /// A process that is told to end finishes and commits within this, or ends with an error.
+    #[serde(default = "default_drain_timeout")]
+    pub(crate) drain_timeout: Span,
     /// How the partitions of a group are given out.
     #[serde(default)]
     pub(crate) group_protocol: GroupProtocol,
@@ -153,6 +156,10 @@ pub(crate) enum GroupProtocol {
 
 fn default_commit_interval() -> Span {
     Span::ms(100)
+}
+/// Below a pod's usual grace of half a minute.
+fn default_drain_timeout() -> Span {
+    Span::ms(25_000)
 }
 fn default_batch_rows_max() -> usize {
     20_000
