@@ -13,6 +13,7 @@ fn run(binary: &str, scenario: Scenario, compares: bool) -> Report {
         seed: 7,
         rate: 2_000,
         compares,
+        kafka: None,
     };
     prove(&plan).unwrap()
 }

@@ -304,6 +304,12 @@ impl Consumer {
         }
     }
 
+    /// Whether the broker answers at all.
+    pub(crate) fn is_answered(&self) -> bool {
+        let topic = self.roles.keys().next().map(String::as_str);
+        self.client.fetch_metadata(topic, WAKE_TIMEOUT).is_ok()
+    }
+
     fn unknown_topic(&self, error: &KafkaError) -> Error {
         let missing = self.roles.keys().find(|topic| {
             let metadata = self.client.fetch_metadata(Some(topic), QUERY_TIMEOUT);

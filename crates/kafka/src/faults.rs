@@ -25,6 +25,12 @@ mod obeyed {
 
 #[cfg(feature = "faults")]
 mod obeyed {
+    use crate::rebalance::GroupContext;
+    use crate::settings::RunnerConfig;
+    use rdkafka::TopicPartitionList;
+    use rdkafka::config::FromClientConfigAndContext;
+    use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
+    use rdkafka::error::KafkaResult;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -79,6 +85,18 @@ mod obeyed {
         *ASKED.get_or_init(parse) == Some(bug)
     }
 
+    /// Of *commit first*: what is committed now is no part of the transaction.
+    pub(crate) fn commit_now(client: &BaseConsumer<GroupContext>, offsets: &TopicPartitionList) -> KafkaResult<()> {
+        if offsets.count() == 0 { Ok(()) } else { client.commit(offsets, CommitMode::Sync) }
+    }
+
+    /// Of *no generation*: who never joined has none, and is not looked at.
+    pub(crate) fn no_generation(config: &RunnerConfig) -> KafkaResult<Option<ConsumerGroupMetadata>> {
+        let context = GroupContext::of(&config.connection);
+        let stranger: BaseConsumer<GroupContext> = BaseConsumer::from_config_and_context(&config.consumer(), context)?;
+        Ok(stranger.group_metadata())
+    }
+
     /// A stage passes a step.
     pub(crate) fn step(stage: &str, step: &str) {
         let Some(fault) = asked().filter(|f| f.kind != "abort" && f.stage == stage && f.step == step) else { return };
@@ -99,5 +117,5 @@ mod obeyed {
 }
 
 #[cfg(feature = "faults")]
-pub(crate) use obeyed::{Bug, has};
+pub(crate) use obeyed::{Bug, commit_now, has, no_generation};
 pub(crate) use obeyed::{must_abort, step};

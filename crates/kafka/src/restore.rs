@@ -10,9 +10,11 @@ use domain::{Count, Effect, Input, Outputs, SourcePartition};
 use rdkafka::TopicPartitionList;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// Longer than any transaction of ours may take.
+const HELD_AFTER: Duration = Duration::from_secs(30);
 
 impl Runner {
     /// Acts on changes of the assignment, in their order, before anything else is stepped.
@@ -119,6 +121,8 @@ impl Runner {
         for source in sources {
             list.add_partition(&source.topic, source.partition);
         }
+        let began = Instant::now();
+        let mut told = false;
         let commits = loop {
             match committed(&self.consumer.client, &list) {
                 Ok(commits) => break commits,
@@ -127,7 +131,15 @@ impl Runner {
                     if matches!(error, Error::Refused { .. }) {
                         return Err(error);
                     }
-                    tracing::warn!(%error, "cannot go back yet");
+                    tracing::warn!(stage = self.name(), %error, "cannot go back yet");
+                    if !told && began.elapsed() >= HELD_AFTER && self.consumer.is_answered() {
+                        told = true;
+                        tracing::error!(
+                            stage = self.name(),
+                            group = %self.config.group,
+                            "the broker answers, but not what is committed: a transaction on the group's offsets does not end. kafka-transactions.sh find-hanging names it, and abort ends it; brokers of Kafka 4.3.0 to 4.4.0 may leave one behind when they crash (KAFKA-20734)"
+                        );
+                    }
                     self.outbox.overdue("going back to the committed offsets")?;
                     std::thread::sleep(ASK_AGAIN_AFTER);
                 }

@@ -56,7 +56,12 @@ impl Outbox {
         commits: &[Commit],
     ) -> Result<(), Failure> {
         #[cfg(feature = "faults")]
-        let commits = if faults::has(faults::Bug::CommitFirst) { commit_now(member.client, commits)? } else { commits };
+        let commits = if faults::has(faults::Bug::CommitFirst) {
+            faults::commit_now(member.client, &offset_list(commits).map_err(abort)?).map_err(abort)?;
+            &[]
+        } else {
+            commits
+        };
         self.begin(producer)?;
         self.produce(producer, outputs)?;
         faults::step(self.stage, "produced");
@@ -66,12 +71,13 @@ impl Outbox {
             return Err(Failure::Abort("a fault was asked for".to_owned()));
         }
         if !commits.is_empty() {
-            let offsets = offset_list(commits).map_err(|e| Failure::Abort(e.to_string()))?;
+            let offsets = offset_list(commits).map_err(abort)?;
             #[cfg(feature = "faults")]
             let stranger;
             #[cfg(feature = "faults")]
             let member = if faults::has(faults::Bug::NoGeneration) {
-                stranger = Membership { group: self.no_generation()?, is_lost: false, client: member.client };
+                let group = faults::no_generation(&self.config).map_err(abort)?;
+                stranger = Membership { group, is_lost: false, client: member.client };
                 &stranger
             } else {
                 member
@@ -90,15 +96,6 @@ impl Outbox {
         Ok(())
     }
 
-    /// The bug of that name: who never joined has no generation, and is not looked at.
-    #[cfg(feature = "faults")]
-    fn no_generation(&self) -> Result<Option<ConsumerGroupMetadata>, Failure> {
-        let stranger =
-            BaseConsumer::from_config_and_context(&self.config.consumer(), GroupContext::of(&self.config.connection));
-        let stranger = stranger.map_err(|e| Failure::Abort(e.to_string()))?;
-        Ok(stranger.group_metadata())
-    }
-
     /// Has outputs acknowledged, then moves offsets: after a crash in between they come twice.
     pub(crate) fn acknowledge(
         &mut self,
@@ -110,7 +107,7 @@ impl Outbox {
         self.produce(producer, outputs)?;
         self.flush(producer)?;
         if !commits.is_empty() {
-            let offsets = offset_list(commits).map_err(|e| Failure::Abort(e.to_string()))?;
+            let offsets = offset_list(commits).map_err(abort)?;
             if member.is_lost {
                 return Err(Failure::Abort("the assignment is lost".to_owned()));
             }
@@ -156,14 +153,9 @@ impl Outbox {
     }
 }
 
-/// The bug *commit first*: what is committed now is no part of the transaction.
-#[cfg(feature = "faults")]
-fn commit_now<'c>(consumer: &BaseConsumer<GroupContext>, commits: &[Commit]) -> Result<&'c [Commit], Failure> {
-    let abort = |e: KafkaError| Failure::Abort(e.to_string());
-    if !commits.is_empty() {
-        consumer.commit(&offset_list(commits).map_err(abort)?, CommitMode::Sync).map_err(abort)?;
-    }
-    Ok(&[])
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn abort(error: KafkaError) -> Failure {
+    Failure::Abort(error.to_string())
 }
 
 fn is_timeout(code: RDKafkaErrorCode) -> bool {

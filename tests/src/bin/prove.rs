@@ -39,6 +39,9 @@ struct Arguments {
     /// Events a second
     #[arg(long, default_value_t = 4_000)]
     rate: u64,
+    /// Release of Kafka; default: what the scenario needs, or the one tested against
+    #[arg(long, value_name = "VERSION")]
+    kafka: Option<String>,
     /// Keep broker data, logs and registry
     #[arg(long)]
     keep: bool,
@@ -85,6 +88,7 @@ fn main() -> anyhow::Result<()> {
             seed: arguments.seed,
             rate: arguments.rate,
             compares: true,
+            kafka: arguments.kafka.clone(),
         };
         let report = prove(&plan)?;
         let mut out = std::io::stdout().lock();

@@ -43,6 +43,8 @@ pub struct Report {
     pub finals: u64,
     /// Resident memory of all processes before an outage of the outputs, and the most during it.
     pub memory_kib: Option<(u64, u64)>,
+    /// See [`super::world::Broker::markers_skipped`].
+    pub markers_skipped: u64,
     /// The first problems in words.
     pub problems: Vec<String>,
 }
@@ -88,6 +90,9 @@ impl fmt::Display for Report {
         )?;
         if let Some((before, peak)) = self.memory_kib {
             write!(f, " memory {} MiB, at most {} MiB", before >> 10, peak >> 10)?;
+        }
+        if self.markers_skipped > 0 {
+            write!(f, " the broker broke {} transactions (KAFKA-20734)", self.markers_skipped)?;
         }
         match self.differing {
             None => Ok(()),
