@@ -223,4 +223,7 @@ fn counters_are_named_alike() {
     };
     let odd: Vec<&String> = names.iter().filter(is_odd).collect();
     assert!(odd.is_empty(), "these counters are not named `vigie.area.what`: {odd:?}");
+    let page = std::fs::read_to_string(root().join("config/telemetry.md")).unwrap();
+    let missing: Vec<&String> = names.iter().filter(|name| !page.contains(&format!("| `{name}` |"))).collect();
+    assert!(missing.is_empty(), "telemetry/catalogue.rs does not list these counters: {missing:?}");
 }

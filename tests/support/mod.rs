@@ -5,4 +5,5 @@
 pub(crate) mod broker;
 pub(crate) mod echo;
 pub(crate) mod otlp;
+pub(crate) mod prometheus;
 pub(crate) mod vigie;

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Rejected(Rejected),
     /// Replay files of events and labels into a pipeline's topics.
     Produce(Produce),
+    /// Print the names of all metrics and events, as a page.
+    Telemetry,
 }
 
 /// Where the configuration is.

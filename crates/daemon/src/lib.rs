@@ -40,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Swaps(args) => commands::swaps::run(args),
         Command::Rejected(args) => commands::rejected::run(args),
         Command::Produce(args) => commands::produce::run(args),
+        Command::Telemetry => commands::telemetry(),
     };
     telemetry.stop();
     exit::report(result)

@@ -1,7 +1,10 @@
-//! Logs to the terminal; metrics and alerts to an OpenTelemetry receiver where one is named.
+//! Logs to the terminal; metrics and alerts to an OpenTelemetry receiver where one is named, and
+//! metrics to whoever asks for `/metrics`.
 
+pub(crate) mod catalogue;
 mod exporters;
 mod gauges;
+pub(crate) mod teller;
 
 use console::server::SharedView;
 use domain::Count;
@@ -20,8 +23,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Telemetry(Option<Arc<Exporters>>);
 
 struct Exporters {
-    logs: SdkLoggerProvider,
+    /// `None`: no receiver is named.
+    logs: Option<SdkLoggerProvider>,
     metrics: SdkMeterProvider,
+    registry: prometheus::Registry,
     meter: Meter,
     counters: Mutex<BTreeMap<&'static str, Counter<u64>>>,
     alerts_reach: Arc<Reach>,
@@ -38,7 +43,7 @@ pub(crate) fn start(filter: &str) -> Telemetry {
         .unwrap_or_else(|_| EnvFilter::new("opentelemetry=off,info"));
     // No layer takes these lines to the receiver: the exporters could not log about themselves.
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).init();
-    if !exporters::are_wanted() {
+    if exporters::are_disabled() {
         return Telemetry(None);
     }
     match open() {
@@ -54,18 +59,25 @@ fn open() -> anyhow::Result<Exporters> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let inside = runtime.enter();
     let (alerts_reach, metrics_reach) = (Reach::of("alerts"), Reach::of("metrics"));
-    let logs = exporters::logs(exporters::resource(), Arc::clone(&alerts_reach))?;
-    let metrics = exporters::metrics(exporters::resource(), Arc::clone(&metrics_reach))?;
+    let logs = if exporters::has_receiver() {
+        Some(exporters::logs(exporters::resource(), Arc::clone(&alerts_reach))?)
+    } else {
+        None
+    };
+    let registry = prometheus::Registry::new();
+    let metrics = exporters::metrics(exporters::resource(), &registry, Arc::clone(&metrics_reach))?;
     let meter = metrics.meter("vigie");
     drop(inside);
-    Ok(Exporters { logs, metrics, meter, counters: Mutex::default(), alerts_reach, metrics_reach, runtime })
+    Ok(Exporters { logs, metrics, registry, meter, counters: Mutex::default(), alerts_reach, metrics_reach, runtime })
 }
 
 impl Telemetry {
     /// Reports what the view knows at every collection.
     pub(crate) fn observe(&self, view: &SharedView, pipeline: &str) {
         let Some(exporters) = &self.0 else { return };
-        tracing::info!("metrics and alerts go to {}", exporters::receiver());
+        if exporters::has_receiver() {
+            tracing::info!("metrics and alerts go to {}", exporters::receiver());
+        }
         gauges::register(&exporters.meter, view, pipeline);
     }
 
@@ -74,7 +86,8 @@ impl Telemetry {
         let Some(exporters) = &self.0 else { return };
         let mut counters = exporters.counters.lock().unwrap_or_else(PoisonError::into_inner);
         for count in counts {
-            let counter = counters.entry(count.name).or_insert_with(|| exporters.meter.u64_counter(count.name).build());
+            let counter =
+                counters.entry(count.name).or_insert_with(|| catalogue::counter(&exporters.meter, count.name));
             let mut attributes = vec![KeyValue::new("vigie.pipeline", pipeline.to_owned())];
             if let Some((name, value)) = &count.attribute {
                 attributes.push(KeyValue::new(*name, value.clone()));
@@ -83,51 +96,82 @@ impl Telemetry {
         }
     }
 
-    /// Emits an alert as a log event; it is sent within a fraction of a second.
-    pub(crate) fn alert(&self, alert: &Alert, pipeline: &str) {
-        let Some(exporters) = &self.0 else { return };
-        let Some(name) = event_name(alert) else { return };
-        let logger = exporters.logs.logger("vigie");
-        let mut record = logger.create_log_record();
-        record.set_event_name(name);
-        let (severity, text) = match alert.state {
-            State::Resolved => (Severity::Info, "INFO"),
-            _ if alert.tier == "page" => (Severity::Error, "ERROR"),
-            _ => (Severity::Warn, "WARN"),
+    /// Whether somebody is to be told of alerts.
+    pub(crate) fn has_receiver(&self) -> bool {
+        self.0.as_ref().is_some_and(|exporters| exporters.logs.is_some())
+    }
+
+    /// Metrics as `/metrics` shows them.
+    pub(crate) fn prometheus(&self) -> String {
+        let families = self.0.as_ref().map(|exporters| exporters.registry.gather()).unwrap_or_default();
+        prometheus::TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| format!("# {error}\n"))
+    }
+
+    /// Emits alerts as log events; whether the receiver has acknowledged them all.
+    pub(crate) fn alerts(&self, alerts: &[Alert], pipeline: &str) -> bool {
+        let Some(exporters) = &self.0 else { return true };
+        let Some(logs) = &exporters.logs else { return true };
+        let failures = exporters.alerts_reach.failures();
+        alerts.iter().for_each(|alert| emit(logs, alert, pipeline));
+        // The batch may have left by itself: its failure shows in the count only.
+        let is_flushed = logs.force_flush().is_ok() && exporters.alerts_reach.failures() == failures;
+        let (name, value) = match is_flushed {
+            true => ("vigie.alerts.exported", alerts.iter().filter(|alert| event_name(alert).is_some()).count() as u64),
+            false => ("vigie.alerts.export_failures", 1),
         };
-        record.set_severity_number(severity);
-        record.set_severity_text(text);
-        record.set_body(AnyValue::from(format!(
-            "{} in {}: {:.4} against {:.4} in the window from {}",
-            name, pipeline, alert.value, alert.threshold, alert.window.start
-        )));
-        let mut attribute = |key: &'static str, value: AnyValue| record.add_attribute(Key::from_static_str(key), value);
-        attribute("vigie.pipeline", pipeline.to_owned().into());
-        attribute("vigie.alert.id", alert.id.clone().into());
-        attribute("vigie.alert.tier", alert.tier.clone().into());
-        attribute("vigie.segment", alert.segment.clone().into());
-        attribute("vigie.version", alert.version.clone().into());
-        attribute("vigie.score", alert.value.into());
-        attribute("vigie.threshold", alert.threshold.into());
-        attribute("vigie.window.start", alert.window.start.clone().into());
-        attribute("vigie.window.end", alert.window.end.clone().into());
-        attribute("vigie.features", alert.features.join(",").into());
-        if !alert.detail.is_empty() {
-            attribute("vigie.detail", alert.detail.clone().into());
-        }
-        if let Some(run) = alert.run.and_then(|run| i64::try_from(run).ok()) {
-            attribute("vigie.run", run.into());
-        }
-        logger.emit(record);
+        self.counts(&[Count { name, attribute: None, value }], pipeline);
+        is_flushed
     }
 
     /// Hands over what is queued: logs first, then metrics.
     pub(crate) fn stop(&self) {
         let Some(exporters) = &self.0 else { return };
         let _inside = exporters.runtime.enter();
-        exporters.alerts_reach.tell_failure(&exporters.logs.shutdown());
+        if let Some(logs) = &exporters.logs {
+            exporters.alerts_reach.tell_failure(&logs.shutdown());
+        }
         exporters.metrics_reach.tell_failure(&exporters.metrics.shutdown());
     }
+}
+
+/// Emits one alert as a log event.
+fn emit(logs: &SdkLoggerProvider, alert: &Alert, pipeline: &str) {
+    let Some(name) = event_name(alert) else { return };
+    let logger = logs.logger("vigie");
+    let mut record = logger.create_log_record();
+    record.set_event_name(name);
+    let (severity, text) = match alert.state {
+        State::Resolved => (Severity::Info, "INFO"),
+        _ if alert.tier == "page" => (Severity::Error, "ERROR"),
+        _ => (Severity::Warn, "WARN"),
+    };
+    record.set_severity_number(severity);
+    record.set_severity_text(text);
+    record.set_body(AnyValue::from(format!(
+        "{} in {}: {:.4} against {:.4} in the window from {}",
+        name, pipeline, alert.value, alert.threshold, alert.window.start
+    )));
+    let mut attribute = |key: &'static str, value: AnyValue| record.add_attribute(Key::from_static_str(key), value);
+    attribute("vigie.pipeline", pipeline.to_owned().into());
+    attribute("vigie.alert.id", alert.id.clone().into());
+    attribute("vigie.alert.tier", alert.tier.clone().into());
+    attribute("vigie.segment", alert.segment.clone().into());
+    attribute("vigie.version", alert.version.clone().into());
+    attribute("vigie.score", alert.value.into());
+    attribute("vigie.threshold", alert.threshold.into());
+    attribute("vigie.window.start", alert.window.start.clone().into());
+    attribute("vigie.window.end", alert.window.end.clone().into());
+    attribute("vigie.features", alert.features.join(",").into());
+    if !alert.example_ids.is_empty() {
+        attribute("vigie.example_ids", alert.example_ids.join(",").into());
+    }
+    if !alert.detail.is_empty() {
+        attribute("vigie.detail", alert.detail.clone().into());
+    }
+    if let Some(run) = alert.run.and_then(|run| i64::try_from(run).ok()) {
+        attribute("vigie.run", run.into());
+    }
+    logger.emit(record);
 }
 
 /// Event names are static: one per kind and state. A held alert is no event.

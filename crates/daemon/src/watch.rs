@@ -28,7 +28,7 @@ pub(crate) struct Watch {
     pub(crate) layout: Layout,
     /// The view to keep.
     pub(crate) view: SharedView,
-    /// Where alerts are told.
+    /// Where the view is shown.
     pub(crate) telemetry: Telemetry,
     /// The pipeline's name.
     pub(crate) pipeline: String,
@@ -93,11 +93,6 @@ fn follow(watch: &Watch, tail: &mut Tail, caught_up: &AtomicBool) {
                 batch.iter().map(|r| r.key.map_or(0, <[u8]>::len) + r.value.map_or(0, <[u8]>::len)).sum::<usize>();
             let next = batch.last_offset().map_or(0, |offset| offset + 1);
             watch.progress.committed(&group, &batch.source, next, u64::try_from(bytes).unwrap_or(u64::MAX));
-            // Alerts raised before this start were told by whoever ran then.
-            if batch.role == TopicRole::Alerts && was_caught_up {
-                let alerts = batch.iter().filter_map(|r| r.value).filter_map(|v| records::from_json(v).ok());
-                alerts.for_each(|alert| watch.telemetry.alert(&alert, &watch.pipeline));
-            }
         }
         if !was_caught_up && tail.caught_up().unwrap_or(false) {
             was_caught_up = true;

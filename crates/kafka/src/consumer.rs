@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 /// How long a turn waits for a first record before it looks at everything else.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longer than a connection takes to come back.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 const WAKE_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long one look lasts while a commit is under way.
 const AHEAD_WAIT: Duration = Duration::from_millis(1);
@@ -307,7 +309,7 @@ impl Consumer {
     /// Whether the broker answers at all.
     pub(crate) fn is_answered(&self) -> bool {
         let topic = self.roles.keys().next().map(String::as_str);
-        self.client.fetch_metadata(topic, WAKE_TIMEOUT).is_ok()
+        self.client.fetch_metadata(topic, ANSWER_TIMEOUT).is_ok()
     }
 
     fn unknown_topic(&self, error: &KafkaError) -> Error {
@@ -396,6 +398,9 @@ impl Consumer {
         for source in &mut self.sources {
             source.paused = false;
             list.add_partition(&source.source.topic, source.source.partition);
+        }
+        if list.count() == 0 {
+            return Ok(());
         }
         self.client.resume(&list).map_err(|e| Error::of(&e, &self.brokers, "resuming partitions"))?;
         self.wake_readers(list);

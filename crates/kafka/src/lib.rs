@@ -5,7 +5,7 @@
 //! Read in this order: [`runner`] (how delivery is kept), [`settings`] and [`hooks`] (what a runner
 //! is given), `consumer`, `rebalance`, `restore`, `control` (what goes in), `producer`, `delivery`,
 //! `transaction` (what comes out), `client`, `token` and [`secret`] (what all clients share, and how
-//! they say who they are), then [`topics`], [`sender`], [`tail`], [`progress`], [`instance`],
+//! they say who they are), then [`topics`], [`sender`], [`tail`], [`subscriber`], [`progress`], [`instance`],
 //! [`embedded`].
 
 mod client;
@@ -26,6 +26,7 @@ pub mod runner;
 pub mod secret;
 pub mod sender;
 pub mod settings;
+pub mod subscriber;
 pub mod tail;
 mod token;
 pub mod topics;
@@ -40,5 +41,6 @@ pub use runner::run;
 pub use secret::Secret;
 pub use sender::{Message, Sender};
 pub use settings::{Connection, Delivery, GroupProtocol, OutOfLog, RunnerConfig};
+pub use subscriber::Subscriber;
 pub use tail::{Start, Tail};
 pub use topics::{Need, NeedValue, TopicSpec, Topics};

@@ -1,7 +1,7 @@
 //! How a partition's state comes and goes: assignment, revocation, and the way back to what is
 //! committed after a transaction failed. There is no undo: state is dropped and rebuilt.
 
-use crate::consumer::Source;
+use crate::consumer::{Consumer, Source};
 use crate::error::Error;
 use crate::gap::GoOn;
 use crate::rebalance::{Change, Committed, committed};
@@ -10,11 +10,13 @@ use domain::{Count, Effect, Input, Outputs, SourcePartition};
 use rdkafka::TopicPartitionList;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
-/// Longer than any transaction of ours may take.
-const HELD_AFTER: Duration = Duration::from_secs(30);
+/// Twenty seconds each, which is longer than any transaction of ours may take.
+const ATTEMPTS: u64 = 2;
+/// It is not the client's fault then.
+const FRESH_CLIENTS_TOLD: u32 = 2;
 
 impl Runner {
     /// Acts on changes of the assignment, in their order, before anything else is stepped.
@@ -24,7 +26,10 @@ impl Runner {
                 Change::Failed(error) => return Err(error),
                 Change::Unknown(sources) => {
                     self.joined = true;
-                    self.begin_at_commits(&sources)?;
+                    if !self.begin_at_commits(&sources)? {
+                        // The other changes are those of a client that is gone.
+                        return Ok(());
+                    }
                 }
                 Change::Revoked(sources) => {
                     for source in sources {
@@ -35,6 +40,7 @@ impl Runner {
                 }
                 Change::Assigned(commits) => {
                     self.joined = true;
+                    self.fresh_clients = 0;
                     for commit in commits {
                         tracing::info!(stage = self.name(), source = %commit.source, at = ?commit.commit.as_ref().map(|c| c.0), "partition assigned");
                         self.begin(commit, false)?;
@@ -115,37 +121,59 @@ impl Runner {
         self.consumer.resume_all()
     }
 
-    /// Asks what is committed until the broker says, and moves each partition there.
-    fn begin_at_commits(&mut self, sources: &[SourcePartition]) -> Result<(), Error> {
+    /// Asks what is committed until the broker says, and moves each partition there; whether it did.
+    /// If it does not say, while it answers everything else, the client is given up for a new one,
+    /// which is given partitions by the group.
+    fn begin_at_commits(&mut self, sources: &[SourcePartition]) -> Result<bool, Error> {
         let mut list = TopicPartitionList::with_capacity(sources.len());
         for source in sources {
             list.add_partition(&source.topic, source.partition);
         }
-        let began = Instant::now();
-        let mut told = false;
-        let commits = loop {
+        for attempt in 1_u64.. {
             match committed(&self.consumer.client, &list) {
-                Ok(commits) => break commits,
+                Ok(commits) => {
+                    commits.into_iter().try_for_each(|commit| self.begin(commit, true))?;
+                    self.fresh_clients = 0;
+                    return Ok(true);
+                }
                 Err(error) => {
                     let error = Error::of(&error, &self.config.connection.brokers, "reading committed offsets");
                     if matches!(error, Error::Refused { .. }) {
                         return Err(error);
                     }
                     tracing::warn!(stage = self.name(), %error, "cannot go back yet");
-                    if !told && began.elapsed() >= HELD_AFTER && self.consumer.is_answered() {
-                        told = true;
-                        tracing::error!(
-                            stage = self.name(),
-                            group = %self.config.group,
-                            "the broker answers, but not what is committed: a transaction on the group's offsets does not end. kafka-transactions.sh find-hanging names it, and abort ends it; brokers of Kafka 4.3.0 to 4.4.0 may leave one behind when they crash (KAFKA-20734)"
-                        );
-                    }
                     self.outbox.overdue("going back to the committed offsets")?;
+                    if attempt >= ATTEMPTS && self.consumer.is_answered() {
+                        self.start_over()?;
+                        return Ok(false);
+                    }
                     std::thread::sleep(ASK_AGAIN_AFTER);
                 }
             }
-        };
-        commits.into_iter().try_for_each(|commit| self.begin(commit, true))
+        }
+        Ok(false)
+    }
+
+    /// Joins the group with a new client. The old one leaves in its own time.
+    fn start_over(&mut self) -> Result<(), Error> {
+        self.fresh_clients += 1;
+        if self.fresh_clients == FRESH_CLIENTS_TOLD {
+            tracing::error!(
+                stage = self.name(),
+                group = %self.config.group,
+                "the broker answers, but not what is committed, whoever asks: a transaction on the group's offsets does not end. kafka-transactions.sh find-hanging names it, and abort ends it; brokers of Kafka 4.3.0 to 4.4.0 may leave one behind when they crash (KAFKA-20734)"
+            );
+        } else {
+            tracing::warn!(stage = self.name(), "the client cannot learn what is committed: joining with a new one");
+        }
+        for source in std::mem::take(&mut self.consumer.sources) {
+            self.step_aside(Input::Revoked(&source.source))?;
+        }
+        self.joined = false;
+        let fresh = Consumer::open(&self.config)?;
+        let old = std::mem::replace(&mut self.consumer, fresh);
+        std::thread::spawn(move || drop(old));
+        self.consumer.join()
     }
 
     /// Steps the stage and throws its records away; loads are asked for again.

@@ -68,6 +68,8 @@ pub(crate) struct Runner {
     last_tick: Instant,
     commits: u64,
     pub(crate) rewinds: u32,
+    /// Clients given up since one last learnt what is committed.
+    pub(crate) fresh_clients: u32,
     delay: Option<Delay>,
     group: Arc<str>,
     preparer: Option<Box<dyn Preparer>>,
@@ -91,6 +93,7 @@ impl Runner {
             last_tick: Instant::now(),
             commits: 0,
             rewinds: 0,
+            fresh_clients: 0,
             delay: config.delay_ms.map(|(seed, max_ms)| Delay { state: seed, max_ms }),
             group: Arc::from(config.group.as_str()),
             preparer: stage.preparer(),

@@ -36,6 +36,10 @@ impl Connection {
         let mut config = ClientConfig::new();
         config.set_log_level(RDKafkaLogLevel::Warning);
         config.set("bootstrap.servers", &self.brokers);
+        // A member of a group finds its coordinator by several connections, one after the other: with the
+        // client's ten seconds, and half as much again by chance, between attempts, it was seen to come
+        // back a minute after its broker.
+        config.set("reconnect.backoff.max.ms", RECONNECT_MS);
         for (key, value) in ours {
             config.set(*key, value);
         }
@@ -48,6 +52,9 @@ impl Connection {
         config
     }
 }
+
+/// Between two attempts to connect, at most.
+const RECONNECT_MS: &str = "1000";
 
 /// What a reader of the outputs may count on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,28 +167,17 @@ impl RunnerConfig {
         let queued_kib = (self.memory_limit_bytes / 2 / 1024).clamp(1024, 2_000_000);
         let queued_rows = self.batch_rows_max.saturating_mul(4).clamp(1_000, 1_000_000);
         let fetch_bytes = (self.memory_limit_bytes / 4).clamp(1 << 20, 50 << 20);
-        let mut ours = vec![
-            ("group.id", self.group.clone()),
-            ("enable.auto.commit", "false".to_owned()),
-            ("enable.auto.offset.store", "false".to_owned()),
-            ("isolation.level", "read_committed".to_owned()),
-            ("enable.partition.eof", "true".to_owned()),
-            ("auto.offset.reset", "error".to_owned()),
-            ("allow.auto.create.topics", "false".to_owned()),
-            ("queued.max.messages.kbytes", queued_kib.to_string()),
+        let mut ours = reader_settings(&self.group, queued_kib);
+        ours.extend([
             ("queued.min.messages", queued_rows.to_string()),
             // Partitions added to a topic are found by then; the client's five minutes are long for
             // whoever waits for their events.
             ("topic.metadata.refresh.interval.ms", "30000".to_owned()),
-            ("fetch.queue.backoff.ms", "10".to_owned()),
-            // An empty fetch is answered after this long; the embedded broker does not answer earlier when
-            // something comes, so it is the latency of every hop there.
-            ("fetch.wait.max.ms", "20".to_owned()),
             ("fetch.max.bytes", fetch_bytes.to_string()),
             ("fetch.message.max.bytes", (fetch_bytes / 4).max(1 << 20).to_string()),
             // A larger message than this is still fetched when it is the first of its partition.
             ("receive.message.max.bytes", (fetch_bytes + (64 << 20)).to_string()),
-        ];
+        ]);
         match self.group_protocol {
             GroupProtocol::Classic => {
                 ours.push(("partition.assignment.strategy", "cooperative-sticky".to_owned()));
@@ -215,6 +211,25 @@ impl RunnerConfig {
     pub(crate) fn topic(&self, role: TopicRole) -> Result<&str, Error> {
         self.topics.get(&role).map(String::as_str).ok_or_else(|| Error::Settings(format!("no topic for role {role}")))
     }
+}
+
+/// Settings every reader shares: it sees committed records only, decides itself what is committed,
+/// and a position outside the log is an error to it.
+pub(crate) fn reader_settings(group: &str, queue_kib: usize) -> Vec<(&'static str, String)> {
+    vec![
+        ("group.id", group.to_owned()),
+        ("enable.auto.commit", "false".to_owned()),
+        ("enable.auto.offset.store", "false".to_owned()),
+        ("isolation.level", "read_committed".to_owned()),
+        ("enable.partition.eof", "true".to_owned()),
+        ("auto.offset.reset", "error".to_owned()),
+        ("allow.auto.create.topics", "false".to_owned()),
+        ("queued.max.messages.kbytes", queue_kib.to_string()),
+        ("fetch.queue.backoff.ms", "10".to_owned()),
+        // An empty fetch is answered after this long; the embedded broker does not answer earlier when
+        // something comes, so it is the latency of every hop there.
+        ("fetch.wait.max.ms", "20".to_owned()),
+    ]
 }
 
 /// Settings every producer shares.

@@ -4,7 +4,7 @@ use crate::client::serve;
 use crate::consumer::push;
 use crate::error::{Error, is_refusal};
 use crate::rebalance::GroupContext;
-use crate::settings::Connection;
+use crate::settings::{Connection, reader_settings};
 use domain::{RawBatch, SourcePartition, TopicRole};
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
@@ -189,20 +189,7 @@ impl Tail {
 
 /// A client that sees committed records only, and to which a position outside the log is an error.
 fn open(connection: &Connection, group: &str) -> Result<BaseConsumer<GroupContext>, Error> {
-    let config = connection.client(&[
-        ("group.id", group.to_owned()),
-        ("enable.auto.commit", "false".to_owned()),
-        ("enable.auto.offset.store", "false".to_owned()),
-        ("isolation.level", "read_committed".to_owned()),
-        ("enable.partition.eof", "true".to_owned()),
-        ("auto.offset.reset", "error".to_owned()),
-        ("allow.auto.create.topics", "false".to_owned()),
-        ("queued.max.messages.kbytes", "8192".to_owned()),
-        ("fetch.queue.backoff.ms", "10".to_owned()),
-        // An empty fetch is answered after this long; the embedded broker does not answer earlier when
-        // something comes, so it is the latency of every hop there.
-        ("fetch.wait.max.ms", "20".to_owned()),
-    ]);
+    let config = connection.client(&reader_settings(group, 8_192));
     let client: BaseConsumer<GroupContext> =
         BaseConsumer::from_config_and_context(&config, GroupContext::of(connection))
             .map_err(|e| Error::of(&e, &connection.brokers, READING))?;

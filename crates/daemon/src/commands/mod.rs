@@ -27,6 +27,12 @@ pub(crate) fn time(text: &str) -> anyhow::Result<i64> {
     })
 }
 
+/// `vigie telemetry`.
+pub(crate) fn telemetry() -> anyhow::Result<()> {
+    use std::io::Write;
+    Ok(std::io::stdout().lock().write_all(crate::telemetry::catalogue::markdown().as_bytes())?)
+}
+
 /// A runtime for the asynchronous parts: object store, console, subprocesses.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)

@@ -5,6 +5,7 @@ use crate::cli::Run;
 use crate::pipeline::{self, Options};
 use crate::signals::Signals;
 use crate::telemetry::Telemetry;
+use crate::telemetry::teller::{self, Tell};
 use crate::{topics, watch};
 use console::server::SharedView;
 use kafka::{OutOfLog, Progress, Stop};
@@ -46,12 +47,16 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
         progress,
     })?;
     tracing::debug!("decisions are followed");
+    let telling = teller::start(Tell::of(&config, &layout, telemetry, &stop))?;
     signals.work_begins();
     let running = pipeline::start(&config, &layout, options)?;
     tracing::debug!("stages are started");
     if !config.console.listen.is_empty() {
         let ready = running.readiness();
-        let serving = console::server::serve(&config.console.listen, &config.pipeline.name, Arc::clone(&view), ready);
+        let metrics = telemetry.clone();
+        let metrics = Arc::new(move || metrics.prometheus());
+        let (listen, name) = (&config.console.listen, &config.pipeline.name);
+        let serving = console::server::serve(listen, name, Arc::clone(&view), ready, metrics);
         tracing::info!("console: http://{}", running.runtime().block_on(serving)?);
     }
     let began = Instant::now();
@@ -72,6 +77,7 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
     let ended = running.stop_all();
     stop.request();
     watching.join()?;
+    teller::join(telling)?;
     ended
 }
 

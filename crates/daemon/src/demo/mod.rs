@@ -11,6 +11,7 @@ use crate::pipeline::{self, Options, Running};
 use crate::send::{Pace, Sent, Target, send};
 use crate::signals::Signals;
 use crate::telemetry::Telemetry;
+use crate::telemetry::teller::{self, Tell};
 use crate::topics::{self, Layout};
 use crate::watch;
 use console::server::SharedView;
@@ -72,8 +73,9 @@ impl Stage<'_> {
             telemetry: self.telemetry.clone(),
             swaps: None,
         };
-        let running = pipeline::start(self.config, self.layout, options)?;
         let stop = Stop::new();
+        let telling = teller::start(Tell::of(self.config, self.layout, self.telemetry, &stop))?;
+        let running = pipeline::start(self.config, self.layout, options)?;
         let watching = watch::start(watch::Watch {
             connection: topics::connection(self.config),
             layout: self.layout.clone(),
@@ -101,6 +103,7 @@ impl Stage<'_> {
         running.stop_all()?;
         stop.request();
         watching.join()?;
+        teller::join(telling)?;
         finish::verdict(&summary)
     }
 
@@ -109,7 +112,10 @@ impl Stage<'_> {
             return Ok(());
         }
         let ready = running.readiness();
-        let serving = console::server::serve(&self.args.console, &self.config.pipeline.name, Arc::clone(view), ready);
+        let metrics = self.telemetry.clone();
+        let metrics = Arc::new(move || metrics.prometheus());
+        let (listen, name) = (&self.args.console, &self.config.pipeline.name);
+        let serving = console::server::serve(listen, name, Arc::clone(view), ready, metrics);
         match running.runtime().block_on(serving) {
             Ok(address) => say(&format!("console: http://{address}")),
             // The demo is worth running without its console: the port may be taken.

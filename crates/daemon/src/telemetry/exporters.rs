@@ -10,7 +10,7 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// An alert leaves after this long, unless `OTEL_BLRP_SCHEDULE_DELAY` says otherwise: it may page
@@ -22,10 +22,14 @@ pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Whether a receiver is named and export is not turned off.
-pub(super) fn are_wanted() -> bool {
-    let is_disabled = variable("OTEL_SDK_DISABLED").is_some_and(|v| v.eq_ignore_ascii_case("true"));
-    variable("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() && !is_disabled
+/// Whether all telemetry is turned off.
+pub(super) fn are_disabled() -> bool {
+    variable("OTEL_SDK_DISABLED").is_some_and(|v| v.eq_ignore_ascii_case("true"))
+}
+
+/// Whether a receiver is named.
+pub(super) fn has_receiver() -> bool {
+    variable("OTEL_EXPORTER_OTLP_ENDPOINT").is_some()
 }
 
 /// The receiver as a person may read it: without what stands before an `@`, which may be a password.
@@ -80,10 +84,15 @@ pub(super) fn logs(resource: Resource, reach: Arc<Reach>) -> anyhow::Result<SdkL
     Ok(provider.with_log_processor(processor).build())
 }
 
-/// The provider of metrics.
-pub(super) fn metrics(resource: Resource, reach: Arc<Reach>) -> anyhow::Result<SdkMeterProvider> {
-    let provider = SdkMeterProvider::builder().with_resource(resource);
-    if !is_exported("OTEL_METRICS_EXPORTER") {
+/// The provider of metrics, which a registry shows whether or not they are exported.
+pub(super) fn metrics(
+    resource: Resource,
+    registry: &prometheus::Registry,
+    reach: Arc<Reach>,
+) -> anyhow::Result<SdkMeterProvider> {
+    let shown = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build()?;
+    let provider = SdkMeterProvider::builder().with_resource(resource).with_reader(shown);
+    if !has_receiver() || !is_exported("OTEL_METRICS_EXPORTER") {
         return Ok(provider.build());
     }
     let builder = opentelemetry_otlp::MetricExporter::builder();
@@ -100,18 +109,27 @@ pub(super) fn metrics(resource: Resource, reach: Arc<Reach>) -> anyhow::Result<S
 pub(super) struct Reach {
     what: &'static str,
     is_failing: AtomicBool,
+    failures: AtomicU64,
 }
 
 impl Reach {
     /// `what` arrives, until it fails to.
     pub(super) fn of(what: &'static str) -> Arc<Self> {
-        Arc::new(Self { what, is_failing: AtomicBool::new(false) })
+        Arc::new(Self { what, is_failing: AtomicBool::new(false), failures: AtomicU64::new(0) })
+    }
+
+    /// Attempts that failed.
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::SeqCst)
     }
 
     /// Says the first failure, and the first success after it.
     fn tell(&self, result: &OTelSdkResult) {
         match result {
-            Err(_) => self.tell_failure(result),
+            Err(_) => {
+                self.failures.fetch_add(1, Ordering::SeqCst);
+                self.tell_failure(result);
+            }
             Ok(()) if self.is_failing.swap(false, Ordering::SeqCst) => {
                 tracing::info!("{} reach the telemetry receiver again", self.what);
             }

@@ -10,7 +10,8 @@ use opentelemetry::metrics::Meter;
 use records::alert::State;
 use records::window::{Clock, Drift, Window};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Columns reported: those that drifted most. The SDK joins what is beyond 2,000 series into one.
 const COLUMNS_MAX: usize = 200;
@@ -18,47 +19,101 @@ const COLUMNS_MAX: usize = 200;
 /// One value with its attributes.
 type Point = (f64, Vec<KeyValue>);
 
-/// One gauge: name, unit, meaning, and where its values come from.
-type Gauge = (&'static str, &'static str, &'static str, fn(&View) -> Vec<Point>);
+/// One gauge, and where its values come from.
+pub(super) struct Gauge {
+    pub(super) name: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) meaning: &'static str,
+    points: fn(&View) -> Vec<Point>,
+}
+
+const fn gauge(
+    name: &'static str,
+    unit: &'static str,
+    meaning: &'static str,
+    points: fn(&View) -> Vec<Point>,
+) -> Gauge {
+    Gauge { name, unit, meaning, points }
+}
+
+/// Registered apart, for its values depend on when they are asked for.
+const AGE: &str = "vigie.judge.evaluation_age";
 
 // A PSI is no ratio: with the unit `1` a Prometheus name would end in `_ratio`.
-const GAUGES: [Gauge; 12] = [
-    ("vigie.drift.score", "{score}", "Population stability index of a column in the newest window", |view| {
+pub(super) const GAUGES: [Gauge; 17] = [
+    gauge("vigie.drift.score", "{score}", "Population stability index of a column in the newest window", |view| {
         drift(view, |drift| drift.psi)
     }),
-    ("vigie.drift.threshold", "{score}", "Index above which it counts as drift", |view| {
-        drift(view, |drift| drift.threshold)
-    }),
-    ("vigie.accuracy.log_loss", "{nat}", "Log loss in the newest labelled window", |v| accuracy(v, "log_loss")),
-    ("vigie.accuracy.auc", "1", "Area under the ROC curve in the newest labelled window", |v| accuracy(v, "auc")),
-    ("vigie.accuracy.accuracy", "1", "Share of right classes in the newest labelled window", |v| {
+    gauge(
+        "vigie.drift.threshold",
+        "{score}",
+        "Index above which it counts as drift in a window of this size",
+        |view| drift(view, |drift| drift.threshold),
+    ),
+    gauge(
+        "vigie.drift.state",
+        "{state}",
+        "1 where a column drifted in the newest window taken alone, else 0",
+        |view| drift(view, |drift| f64::from(u8::from(drift.drifted))),
+    ),
+    gauge("vigie.accuracy.log_loss", "{nat}", "Log loss in the newest labelled window", |v| accuracy(v, "log_loss")),
+    gauge("vigie.accuracy.auc", "1", "Area under the ROC curve in the newest labelled window", |v| accuracy(v, "auc")),
+    gauge("vigie.accuracy.accuracy", "1", "Share of right classes in the newest labelled window", |v| {
         accuracy(v, "accuracy")
     }),
-    ("vigie.accuracy.brier", "{score}", "Brier score in the newest labelled window", |v| accuracy(v, "brier")),
-    ("vigie.accuracy.mae", "{label}", "Mean absolute error in the newest labelled window", |v| accuracy(v, "mae")),
-    ("vigie.accuracy.rmse", "{label}", "Root mean square error in the newest labelled window", |v| accuracy(v, "rmse")),
-    ("vigie.window.rows", "{event}", "Events scored in the newest closed window", rows),
-    ("vigie.join.pending", "{prediction}", "Predictions that wait for a label", pending),
-    ("vigie.judge.judged_until", "s", "Stream time up to which all is judged, since 1970", judged_until),
-    ("vigie.alert.open", "{alert}", "Alerts raised and not resolved", open_alerts),
+    gauge("vigie.accuracy.brier", "{score}", "Brier score in the newest labelled window", |v| accuracy(v, "brier")),
+    gauge("vigie.accuracy.mae", "{label}", "Mean absolute error in the newest labelled window", |v| accuracy(v, "mae")),
+    gauge("vigie.accuracy.rmse", "{label}", "Root mean square error in the newest labelled window", |v| {
+        accuracy(v, "rmse")
+    }),
+    gauge("vigie.accuracy.estimated", "1", "Metric expected without labels in the newest window", estimated),
+    gauge("vigie.accuracy.gap", "1", "Realised less estimated metric in the newest labelled window", gap),
+    gauge("vigie.label.coverage", "1", "Share of predictions with a label in the newest window that says so", coverage),
+    gauge("vigie.window.rows", "{event}", "Events scored in the newest closed window", rows),
+    gauge("vigie.join.pending", "{prediction}", "Predictions that wait for a label", pending),
+    gauge("vigie.judge.judged_until", "s", "Stream time up to which all is judged, since 1970", judged_until),
+    gauge(AGE, "s", "Time since the judge last came further", |_| Vec::new()),
+    gauge("vigie.alert.open", "{alert}", "Alerts raised and not resolved", open_alerts),
 ];
 
 /// Registers the gauges.
 pub(super) fn register(meter: &Meter, view: &SharedView, pipeline: &str) {
-    for (name, unit, description, points) in GAUGES {
+    for gauge in GAUGES {
         let (view, pipeline) = (Arc::clone(view), KeyValue::new("vigie.pipeline", pipeline.to_owned()));
+        let age = Mutex::new(Age::default());
         meter
-            .f64_observable_gauge(name)
-            .with_unit(unit)
-            .with_description(description)
+            .f64_observable_gauge(gauge.name)
+            .with_unit(gauge.unit)
+            .with_description(gauge.meaning)
             .with_callback(move |observer| {
-                let points = points(&view.lock().unwrap_or_else(PoisonError::into_inner));
+                let view = view.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut points = (gauge.points)(&view);
+                let judged_until_ms = view.judged_until_ms;
+                drop(view);
+                if gauge.name == AGE {
+                    let age = age.lock().unwrap_or_else(PoisonError::into_inner).at(judged_until_ms, Instant::now());
+                    points.extend(age.map(|age| (age.as_secs_f64(), Vec::new())));
+                }
                 for (value, mut attributes) in points {
                     attributes.insert(0, pipeline.clone());
                     observer.observe(value, &attributes);
                 }
             })
             .build();
+    }
+}
+
+/// Since when the judge stands where it does, as far as anybody asked.
+#[derive(Default)]
+struct Age(Option<(i64, Instant)>);
+
+impl Age {
+    fn at(&mut self, judged_until_ms: Option<i64>, now: Instant) -> Option<Duration> {
+        let judged_until_ms = judged_until_ms?;
+        let (_, since) =
+            *self.0.filter(|(known_ms, _)| *known_ms == judged_until_ms).as_ref().unwrap_or(&(judged_until_ms, now));
+        self.0 = Some((judged_until_ms, since));
+        Some(now.saturating_duration_since(since))
     }
 }
 
@@ -90,6 +145,28 @@ fn accuracy(view: &View, metric: &str) -> Vec<Point> {
     let point =
         |w: &Window| Some((w.metrics.get(metric)?.value, vec![KeyValue::new("vigie.version", w.version.clone())]));
     windows.into_iter().filter_map(point).collect()
+}
+
+fn by_metric(windows: Vec<&Window>, value: fn(&Window) -> Vec<(&String, f64)>) -> Vec<Point> {
+    let attributes = |w: &Window, metric: &str| {
+        vec![KeyValue::new("vigie.version", w.version.clone()), KeyValue::new("vigie.metric", metric.to_owned())]
+    };
+    windows.into_iter().flat_map(|w| value(w).into_iter().map(|(m, v)| (v, attributes(w, m)))).collect()
+}
+
+fn estimated(view: &View) -> Vec<Point> {
+    by_metric(newest(view, |w| !w.estimated.is_empty()), |w| w.estimated.iter().map(|(m, e)| (m, e.value)).collect())
+}
+
+fn gap(view: &View) -> Vec<Point> {
+    by_metric(newest(view, |w| !w.realised_minus_estimated.is_empty()), |w| {
+        w.realised_minus_estimated.iter().map(|(m, d)| (m, d.value)).collect()
+    })
+}
+
+fn coverage(view: &View) -> Vec<Point> {
+    let windows = newest(view, |w| w.coverage.is_some());
+    windows.into_iter().filter_map(|w| w.coverage.map(|share| (share, Vec::new()))).collect()
 }
 
 // A share of a day's events that is small beside its neighbours shows a source that fell silent.
@@ -155,7 +232,7 @@ mod tests {
     #[test]
     fn gauges_tell_the_newest_window_so_that_a_retired_version_disappears() {
         let mut view = View::default();
-        assert!(GAUGES.iter().all(|(_, _, _, points)| points(&view).is_empty()), "nothing is known yet");
+        assert!(GAUGES.iter().all(|gauge| (gauge.points)(&view).is_empty()), "nothing is known yet");
         for (day, versions) in [(1, ["*", "old"]), (2, ["*", "old"])] {
             versions.iter().for_each(|v| observe(&mut view, TopicRole::Windows, &window(day, v, 5)));
         }
@@ -172,6 +249,16 @@ mod tests {
         }
         assert_eq!(told(&accuracy(&view, "log_loss")), ["new 0.5", "* 0.5"]);
         assert!(accuracy(&view, "rmse").is_empty());
+    }
+
+    #[test]
+    fn a_judge_that_stands_still_grows_old() {
+        let (mut age, start) = (Age::default(), Instant::now());
+        let mut at = |judged_until_ms, after_s| {
+            age.at(judged_until_ms, start + Duration::from_secs(after_s)).map(|age| age.as_secs())
+        };
+        assert_eq!([at(None, 0), at(Some(7), 1), at(Some(7), 5)], [None, Some(0), Some(4)]);
+        assert_eq!([at(Some(8), 6), at(Some(8), 8)], [Some(0), Some(2)]);
     }
 
     #[test]
