@@ -5,6 +5,7 @@
 
 mod alerting;
 mod broker;
+mod car_loan;
 mod console;
 mod daemon;
 mod proof;

@@ -4,12 +4,16 @@ use crate::support::vigie::binary_named;
 use tests::proof::{Plan, Report, Scenario, prove};
 
 fn run(binary: &str, scenario: Scenario, compares: bool) -> Report {
+    run_with(2, binary, scenario, compares)
+}
+
+fn run_with(processes: usize, binary: &str, scenario: Scenario, compares: bool) -> Report {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan {
         binary: binary_named(binary),
         folder: folder.path().join("proof"),
         scenario,
-        processes: 2,
+        processes,
         seed: 7,
         rate: 2_000,
         compares,
@@ -33,6 +37,14 @@ fn swaps_imposed_on_an_undisturbed_run_give_the_same_statistics() {
     let report = run("vigie", Scenario::Swaps(4), true);
     assert!(report.holds() && report.finals > 0, "{report}\n{:#?}", report.problems);
     assert!(report.versions == 2 && report.swaps > 8, "every partition swaps more than once: {report}");
+}
+
+/// What it is compared with is one process, under the same swaps; the test above has two.
+#[test]
+fn eight_processes_give_the_same_statistics_as_one() {
+    let report = run_with(8, "vigie", Scenario::Swaps(2), true);
+    assert!(report.holds() && report.finals > 0 && report.swaps > 4, "{report}\n{:#?}", report.problems);
+    assert!(report.assignments > 16, "partitions were not shared: {report}");
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn train(
     // Who is refused serves nobody: the newest fold's scores do.
     let parameters = &chosen.candidate.parameters;
     let outputs = judged.decision.passed.then(|| outputs::out_of_fold(spec, data, trainer, parameters)).flatten();
+    let outputs = outputs.map(|scores| outputs::sharpened(scores, &newest.test, &chosen.scores));
     let packed = pack(spec, data, (chosen, fit, prepared), (judged.clone(), outputs), champion, &family)?;
     let challenger = Challenger {
         version: packed.version.clone(),
