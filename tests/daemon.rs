@@ -83,7 +83,7 @@ fn every_event_is_scored_or_rejected_once_though_the_daemon_is_killed() {
 #[test]
 fn a_process_told_to_end_while_the_broker_is_away_ends_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let broker = Broker::start(folder.path().join("kafka"), None).unwrap();
+    let broker = Broker::start(folder.path().join("kafka"), None, false).unwrap();
     let pipeline = Pipeline::of("flights.toml", "away", &broker.address);
     let text = std::fs::read_to_string(pipeline.config()).unwrap();
     let drain = "[kafka]\ndrain_timeout = \"3s\"\n";

@@ -84,7 +84,7 @@ pub struct Plan {
 pub fn prove(plan: &Plan) -> anyhow::Result<Report> {
     std::fs::create_dir_all(&plan.folder)?;
     let version = plan.kafka.as_deref().or_else(|| plan.scenario.kafka());
-    let broker = Broker::start(plan.folder.join("kafka"), version)?;
+    let broker = Broker::start(plan.folder.join("kafka"), version, matches!(plan.scenario, Scenario::Outage(_)))?;
     let mut proven = prove_with(plan, &broker);
     if let Ok(report) = &mut proven {
         report.markers_skipped = broker.markers_skipped();

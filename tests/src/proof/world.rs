@@ -24,22 +24,30 @@ pub fn root() -> anyhow::Result<PathBuf> {
 pub struct Broker {
     data: PathBuf,
     version: Option<String>,
+    is_mortal: bool,
     /// Its address, which it keeps.
     pub address: String,
 }
 
-/// A killed broker can come back after this long.
+/// A killed broker can come back after this long. One that is not to be killed has the script's minute:
+/// on a loaded machine it would miss its own heartbeats, and its partitions would have no leader.
 const SESSION_MS: &str = "6000";
 
 impl Broker {
-    /// Starts one of a release, or of the one tested against, with its data in a folder.
+    /// Starts one of a release, or of the one tested against, with its data in a folder; `is_mortal`
+    /// if it will be killed.
     ///
     /// # Errors
     /// With what the script said.
-    pub fn start(data: PathBuf, version: Option<&str>) -> anyhow::Result<Self> {
-        let mut broker = Self { data, version: version.map(str::to_owned), address: String::new() };
-        broker.address = broker.script(&["start", "--fast", "--session", SESSION_MS, "--data"])?;
+    pub fn start(data: PathBuf, version: Option<&str>, is_mortal: bool) -> anyhow::Result<Self> {
+        let mut broker = Self { data, version: version.map(str::to_owned), is_mortal, address: String::new() };
+        broker.address = broker.run(&[])?;
         Ok(broker)
+    }
+
+    fn run(&self, more: &[&str]) -> anyhow::Result<String> {
+        let session: &[&str] = if self.is_mortal { &["--session", SESSION_MS] } else { &[] };
+        self.script(&[&["start", "--fast"], session, more, &["--data"]].concat())
     }
 
     fn script(&self, arguments: &[&str]) -> anyhow::Result<String> {
@@ -100,7 +108,7 @@ impl Broker {
         fs::remove_file(self.data.join("pid"))?;
         std::thread::sleep(away);
         let port = self.address.rsplit(':').next().context("an address has a port")?;
-        self.script(&["start", "--fast", "--session", SESSION_MS, "--port", port, "--data"])?;
+        self.run(&["--port", port])?;
         Ok(())
     }
 }
