@@ -36,10 +36,6 @@ impl Connection {
         let mut config = ClientConfig::new();
         config.set_log_level(RDKafkaLogLevel::Warning);
         config.set("bootstrap.servers", &self.brokers);
-        // A member of a group finds its coordinator by several connections, one after the other: with the
-        // client's ten seconds, and half as much again by chance, between attempts, it was seen to come
-        // back a minute after its broker.
-        config.set("reconnect.backoff.max.ms", RECONNECT_MS);
         for (key, value) in ours {
             config.set(*key, value);
         }
@@ -229,6 +225,10 @@ pub(crate) fn reader_settings(group: &str, queue_kib: usize) -> Vec<(&'static st
         // An empty fetch is answered after this long; the embedded broker does not answer earlier when
         // something comes, so it is the latency of every hop there.
         ("fetch.wait.max.ms", "20".to_owned()),
+        // A member of a group finds its coordinator by several connections, one after the other: with the
+        // client's ten seconds, and half as much again by chance, between attempts, it was seen to come
+        // back a minute after its broker.
+        ("reconnect.backoff.max.ms", RECONNECT_MS.to_owned()),
     ]
 }
 
