@@ -161,7 +161,7 @@ impl Runner {
             tracing::error!(
                 stage = self.name(),
                 group = %self.config.group,
-                "the broker answers, but not what is committed, whoever asks: a transaction on the group's offsets does not end. kafka-transactions.sh find-hanging names it, and abort ends it; brokers of Kafka 4.3.0 to 4.4.0 may leave one behind when they crash (KAFKA-20734)"
+                "the broker answers, but not what is committed, whoever asks: a transaction on the group's offsets does not end. kafka-transactions.sh find-hanging names it, and abort ends it; brokers of Kafka 4.3.1 and 4.4.0 may leave one behind when they crash (KAFKA-20734)"
             );
         } else {
             tracing::warn!(stage = self.name(), "the client cannot learn what is committed: joining with a new one");

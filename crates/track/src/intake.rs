@@ -105,10 +105,14 @@ impl Intake {
             push_markers(out, config.tracking_partitions, &batch.source, partition.marker())?;
         }
         let decoded = decoder.decode(batch).map_err(|e| Error::Decoder(e.to_string()))?;
+        let mut reasons: BTreeMap<&'static str, u64> = BTreeMap::new();
         for refused in &decoded.refused {
             let refusal = Refusal { reason: refused.reason, detail: &refused.detail, stage: "intake" };
             rejected::push(out, batch, refused.index as usize, refusal, config.rejected);
-            out.count_by("vigie.records.rejected", ("vigie.reason", refused.reason), 1);
+            *reasons.entry(refused.reason).or_default() += 1;
+        }
+        for (reason, value) in reasons {
+            out.count_by("vigie.records.rejected", ("vigie.reason", reason), value);
         }
         let before = *partition;
         partition.read += count(batch.len());

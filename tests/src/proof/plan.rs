@@ -46,9 +46,9 @@ pub enum Scenario {
 impl Scenario {
     /// Release of Kafka that it needs; `None`: any.
     ///
-    /// One that kills the broker needs one that keeps its word then: from 4.3.0 on, to 4.4.0 at least,
-    /// Kafka takes a transaction for complete without writing its markers where a partition has no
-    /// leader (KAFKA-20734), as after the start of a broker that holds the only replica.
+    /// One that kills the broker needs one that keeps its word then. 4.3.1 and 4.4.0 take a
+    /// transaction for complete without writing its markers where a partition has no leader
+    /// (KAFKA-20734), as after the start of a broker that holds the only replica.
     #[must_use]
     pub const fn kafka(&self) -> Option<&'static str> {
         match self {

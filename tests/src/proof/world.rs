@@ -87,7 +87,7 @@ impl Broker {
     }
 
     /// Transactions it has taken for complete without writing all of their markers: a defect of Kafka
-    /// 4.3.0 to 4.4.0 at least (KAFKA-20734), which breaks transactions whoever writes them.
+    /// 4.3.1 and 4.4.0 (KAFKA-20734), which breaks transactions whoever writes them.
     #[must_use]
     pub fn markers_skipped(&self) -> u64 {
         let log = fs::read_to_string(self.data.join("server.log")).unwrap_or_default();
