@@ -7,12 +7,14 @@
 use crate::error::{Error, code_of, is_refusal, is_transport};
 use crate::settings::Connection;
 use crate::token;
-use rdkafka::bindings::rd_kafka_oauthbearer_set_token;
+use rdkafka::bindings::{rd_kafka_brokers_add, rd_kafka_oauthbearer_set_token};
 use rdkafka::client::{Client, ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,13 +41,56 @@ struct Told {
 #[derive(Debug, Default)]
 pub(crate) struct Common {
     away: AtomicBool,
+    /// The client knows no broker any more.
+    is_lost: AtomicBool,
     told: Mutex<Told>,
+    brokers: String,
     token_file: Option<PathBuf>,
+}
+
+/// What the client's own statistics say of the brokers it knows, by name.
+#[derive(Debug, Deserialize)]
+struct Known {
+    brokers: BTreeMap<String, KnownBroker>,
+}
+
+#[derive(Debug, Deserialize)]
+struct KnownBroker {
+    source: String,
+}
+
+impl Known {
+    /// A coordinator's entry names no address of its own, and the internal one none at all.
+    fn has_address(&self) -> bool {
+        self.brokers.values().any(|broker| matches!(broker.source.as_str(), "configured" | "learned"))
+    }
 }
 
 impl Common {
     pub(crate) fn of(connection: &Connection) -> Self {
-        Self { token_file: connection.oauth_token_file.clone(), ..Self::default() }
+        Self { brokers: connection.brokers.clone(), token_file: connection.oauth_token_file.clone(), ..Self::default() }
+    }
+
+    /// Names the brokers again to a client that has lost them all: for whoever polls it.
+    pub(crate) fn find_again<C: ClientContext>(&self, client: &Client<C>) {
+        if self.is_lost.swap(false, Ordering::SeqCst) {
+            self.name_brokers(client);
+        }
+    }
+
+    /// Names the brokers to a client that gets no answer; nothing happens where it knows them.
+    ///
+    /// A broker that has just started may list no broker at all in its metadata, itself included: the
+    /// client then forgets all it knew and, if it loses the race with its own return to the bootstrap
+    /// servers, never connects again (librdkafka issue 5301, reported for 2.13; 2.12.1 reads the same).
+    pub(crate) fn name_brokers<C: ClientContext>(&self, client: &Client<C>) {
+        let Ok(brokers) = CString::new(self.brokers.as_str()) else { return };
+        // SAFETY: the client and the text outlive the call, which copies the text.
+        #[allow(unsafe_code)]
+        let added = unsafe { rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
+        if added > 0 {
+            tracing::info!(brokers = %self.brokers, added, "the client was told of its brokers again");
+        }
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -123,6 +168,15 @@ impl ClientContext for Common {
                 tracing::error!(facility, "{message}");
             }
             _ => tracing::debug!(facility, "{message}"),
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        if let Ok(known) = serde_json::from_slice::<Known>(statistics) {
+            let was = self.is_lost.swap(!known.has_address(), Ordering::SeqCst);
+            if !was && !known.has_address() {
+                tracing::warn!(brokers = %self.brokers, "the client has forgotten every broker: it is told again");
+            }
         }
     }
 
@@ -235,6 +289,27 @@ mod tests {
             assert_eq!(error.class(), class, "{error}");
             assert!(error.to_string().contains(says) && error.to_string().contains("b:9092"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_client_that_knows_no_address_is_lost() {
+        let internal = r#"":0/internal": {"source": "internal"}"#;
+        let group = r#""GroupCoordinator": {"source": "logical", "state": "TRY_CONNECT"}"#;
+        let bootstrap = r#""b:9092/bootstrap": {"source": "configured", "state": "DOWN"}"#;
+        let learnt = r#""b:9092/1": {"source": "learned", "state": "UP"}"#;
+        for (brokers, is_lost) in [
+            (vec![internal, group], true),
+            (vec![], true),
+            (vec![internal, bootstrap], false),
+            (vec![group, learnt], false),
+        ] {
+            let common = Common::default();
+            common.stats_raw(format!(r#"{{"name": "c", "brokers": {{{}}}}}"#, brokers.join(", ")).as_bytes());
+            assert_eq!(common.is_lost.load(std::sync::atomic::Ordering::SeqCst), is_lost, "{brokers:?}");
+        }
+        let common = Common::default();
+        common.stats_raw(b"no statistics");
+        assert!(!common.is_lost.load(std::sync::atomic::Ordering::SeqCst));
     }
 
     #[test]

@@ -19,8 +19,6 @@ use std::time::{Duration, Instant};
 /// How long a turn waits for a first record before it looks at everything else.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longer than a connection takes to come back.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 const WAKE_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long one look lasts while a commit is under way.
 const AHEAD_WAIT: Duration = Duration::from_millis(1);
@@ -186,6 +184,7 @@ impl Consumer {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        self.client.context().common.find_again(self.client.client());
         let changes = self.take_changes();
         if std::mem::take(&mut self.is_ahead) || !changes.is_empty() {
             return Ok(changes);
@@ -306,10 +305,9 @@ impl Consumer {
         }
     }
 
-    /// Whether the broker answers at all.
-    pub(crate) fn is_answered(&self) -> bool {
-        let topic = self.roles.keys().next().map(String::as_str);
-        self.client.fetch_metadata(topic, ANSWER_TIMEOUT).is_ok()
+    /// Tells a client that gets no answer where the brokers are.
+    pub(crate) fn name_brokers(&self) {
+        self.client.context().common.name_brokers(self.client.client());
     }
 
     fn unknown_topic(&self, error: &KafkaError) -> Error {

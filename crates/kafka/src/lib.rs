@@ -44,3 +44,6 @@ pub use settings::{Connection, Delivery, GroupProtocol, OutOfLog, RunnerConfig};
 pub use subscriber::Subscriber;
 pub use tail::{Start, Tail};
 pub use topics::{Need, NeedValue, TopicSpec, Topics};
+
+#[cfg(test)]
+mod lost_tests;

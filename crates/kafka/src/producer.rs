@@ -98,6 +98,7 @@ impl Outbox {
                     Ok(()) => break,
                     Err(KafkaError::Transaction(error)) if error.is_retriable() && !is_refusal(error.code()) => {
                         tracing::warn!(stage = self.stage, %error, "transactions cannot be initialised yet");
+                        producer.context().common.find_again(producer.client());
                         self.overdue("initialising transactions")?;
                         // A handshake that the broker refuses shows only as a time-out here.
                         let refusal = producer.context().common.bad_credentials(&brokers, "initialising transactions");

@@ -95,6 +95,10 @@ impl ClientContext for GroupContext {
         self.common.error(error, reason);
     }
 
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.common.stats_raw(statistics);
+    }
+
     fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         self.common.generate_oauth_token(config)
     }
@@ -220,6 +224,10 @@ impl ClientContext for DeliveryContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.common.error(error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.common.stats_raw(statistics);
     }
 
     fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::gap::GoOn;
 use crate::rebalance::{Change, Committed, committed};
 use crate::runner::Runner;
+use crate::topics::answers;
 use domain::{Count, Effect, Input, Outputs, SourcePartition};
 use rdkafka::TopicPartitionList;
 use std::collections::VecDeque;
@@ -15,6 +16,8 @@ use std::time::Duration;
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// Twenty seconds each, which is longer than any transaction of ours may take.
 const ATTEMPTS: u64 = 2;
+/// Longer than a new client takes to be answered.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// It is not the client's fault then.
 const FRESH_CLIENTS_TOLD: u32 = 2;
 
@@ -122,8 +125,9 @@ impl Runner {
     }
 
     /// Asks what is committed until the broker says, and moves each partition there; whether it did.
-    /// If it does not say, while it answers everything else, the client is given up for a new one,
-    /// which is given partitions by the group.
+    /// If it does not say, while it answers a new client, ours is given up for a new one, which is
+    /// given partitions by the group. Asked by ours the question proved worthless: clients were seen
+    /// that got no answer at all for minutes, beside others that did.
     fn begin_at_commits(&mut self, sources: &[SourcePartition]) -> Result<bool, Error> {
         let mut list = TopicPartitionList::with_capacity(sources.len());
         for source in sources {
@@ -142,8 +146,9 @@ impl Runner {
                         return Err(error);
                     }
                     tracing::warn!(stage = self.name(), %error, "cannot go back yet");
+                    self.consumer.name_brokers();
                     self.outbox.overdue("going back to the committed offsets")?;
-                    if attempt >= ATTEMPTS && self.consumer.is_answered() {
+                    if attempt >= ATTEMPTS && answers(&self.config.connection, ANSWER_TIMEOUT) {
                         self.start_over()?;
                         return Ok(false);
                     }

@@ -78,6 +78,7 @@ impl Sender {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
+                    self.producer.context().common.find_again(self.producer.client());
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 Err((error, _)) => return Err(refused(message.topic, &error, 1, &self.brokers)),
@@ -97,6 +98,7 @@ impl Sender {
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + timeout;
         while !flush_step(&self.producer).unwrap_or(false) {
+            self.producer.context().common.find_again(self.producer.client());
             if Instant::now() >= deadline {
                 let what = format!("{} records unacknowledged", self.producer.in_flight_count());
                 return Err(self.producer.context().common.unanswered(&what, &self.brokers, "flushing records"));

@@ -52,6 +52,9 @@ impl Connection {
 /// Between two attempts to connect, at most.
 const RECONNECT_MS: &str = "1000";
 
+/// How often a client that is polled says which brokers it knows.
+const STATISTICS_MS: &str = "5000";
+
 /// What a reader of the outputs may count on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
@@ -229,6 +232,7 @@ pub(crate) fn reader_settings(group: &str, queue_kib: usize) -> Vec<(&'static st
         // client's ten seconds, and half as much again by chance, between attempts, it was seen to come
         // back a minute after its broker.
         ("reconnect.backoff.max.ms", RECONNECT_MS.to_owned()),
+        ("statistics.interval.ms", STATISTICS_MS.to_owned()),
     ]
 }
 
@@ -244,5 +248,6 @@ pub(crate) fn producer_settings(queue_kib: usize) -> Vec<(&'static str, String)>
         ("queue.buffering.max.messages", "500000".to_owned()),
         // Rejected records carry up to 64 KiB more than their source.
         ("message.max.bytes", (64 << 20).to_string()),
+        ("statistics.interval.ms", STATISTICS_MS.to_owned()),
     ]
 }

@@ -82,6 +82,7 @@ impl Subscriber {
     /// # Errors
     /// [`Error::Refused`] if the broker refuses; anything else passes by itself.
     pub fn poll(&mut self, rows_max: usize, timeout: Duration) -> Result<Vec<RawBatch>, Error> {
+        self.client.context().common.find_again(self.client.client());
         let mut batches: BTreeMap<SourcePartition, RawBatch> = BTreeMap::new();
         let deadline = Instant::now() + timeout;
         let mut rows = 0;

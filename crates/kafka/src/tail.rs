@@ -124,6 +124,7 @@ impl Tail {
     /// # Errors
     /// [`Error::Refused`] or [`Error::Broken`] if reading cannot go on.
     pub fn poll(&mut self, rows_max: usize, timeout: Duration) -> Result<Vec<RawBatch>, Error> {
+        self.client.context().common.find_again(self.client.client());
         let mut batches: BTreeMap<SourcePartition, RawBatch> = BTreeMap::new();
         let deadline = Instant::now() + timeout;
         let mut rows = 0;

@@ -278,6 +278,12 @@ fn await_answer(client: &BaseConsumer<GroupContext>, brokers: &str, timeout: Dur
     }
 }
 
+/// Whether the brokers answer a client that has just been made.
+pub(crate) fn answers(connection: &Connection, timeout: Duration) -> bool {
+    let made = BaseConsumer::from_config_and_context(&connection.client(&[]), GroupContext::of(connection));
+    made.is_ok_and(|client| await_answer(&client, &connection.brokers, timeout).is_ok())
+}
+
 /// A partition that was just created, or is moving, finds its leader soon.
 fn has_no_leader_yet(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as C;
