@@ -92,6 +92,7 @@ fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
         reference,
         golden: rows.slice(0, 64),
         calibrated: calibrated(task),
+        errors: None,
         wander: None,
     };
     let packed = bundle::pack(parts).unwrap();

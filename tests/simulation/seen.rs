@@ -88,8 +88,10 @@ impl Seen {
     }
 
     fn journal(&mut self, record: &Record) {
-        match records::from_postcard::<Journal<Counts, Cell, measure::Expected>>(record.value.as_ref().unwrap())
-            .unwrap()
+        match records::from_postcard::<Journal<Counts, Cell, measure::Expected, measure::ChildSums>>(
+            record.value.as_ref().unwrap(),
+        )
+        .unwrap()
         {
             Journal::ScoreMarker { marker, counters } => {
                 self.score.insert(marker.source.to_string(), counters);

@@ -1,9 +1,9 @@
 //! An opened bundle.
 
-use crate::{Error, Manifest};
+use crate::{Error, ErrorModels, Manifest, RowErrors};
 use arrow::array::RecordBatch;
 use detect::shift::Wanders;
-use domain::Version;
+use domain::{FeatureMatrix, Version};
 use measure::Calibration;
 use measure::estimate::GapReference;
 use models::Model;
@@ -40,6 +40,8 @@ pub struct Bundle {
     pub reference: Arc<profile::Reference>,
     /// What its scores are worth; none in regression and in bundles of earlier builds.
     pub calibrated: Option<Arc<Calibrated>>,
+    /// What errors it expects of itself; regression only, and none in bundles of earlier builds.
+    pub errors: Option<Arc<ErrorModels>>,
     /// How the columns of the reference wandered; none in bundles of earlier builds.
     pub wander: Option<Wanders>,
     pub(crate) preprocessor: Preprocessor,
@@ -52,7 +54,20 @@ impl Bundle {
     /// # Errors
     /// [`Error::Prepare`] when a declared column is missing or has another type.
     pub fn apply(&self, rows: &RecordBatch) -> Result<Scores, Error> {
-        apply(&self.version, &self.preprocessor, &self.model, rows)
+        apply(&self.version, &self.preprocessor, &self.model, rows).map(|(scores, _)| scores)
+    }
+
+    /// The same, with |e| and e² to be expected of each row where the bundle has models of them.
+    ///
+    /// # Errors
+    /// As [`Bundle::apply`].
+    pub fn apply_expecting(&self, rows: &RecordBatch) -> Result<(Scores, Option<RowErrors>), Error> {
+        let (scores, features) = apply(&self.version, &self.preprocessor, &self.model, rows)?;
+        let errors = match &self.errors {
+            Some(errors) => Some(errors.predict(&self.version, features, &scores.values)?),
+            None => None,
+        };
+        Ok((scores, errors))
     }
 
     /// The fitted preprocessing.
@@ -73,7 +88,7 @@ pub(crate) fn apply(
     preprocessor: &Preprocessor,
     model: &Model,
     rows: &RecordBatch,
-) -> Result<Scores, Error> {
+) -> Result<(Scores, FeatureMatrix), Error> {
     let features = preprocessor
         .apply(rows)
         .map_err(|source| Error::Prepare { version: version.to_string(), source: Box::new(source) })?;
@@ -81,5 +96,5 @@ pub(crate) fn apply(
     model
         .predict(&features, &mut values)
         .map_err(|source| Error::Model { version: version.to_string(), source: Box::new(source) })?;
-    Ok(Scores { outputs: model.outputs(), values })
+    Ok((Scores { outputs: model.outputs(), values }, features))
 }

@@ -20,15 +20,21 @@ pub const GOLDEN: &str = "golden.arrow";
 
 /// From scores to probabilities, and what they missed; classification only.
 pub const CALIBRATION: &str = "calibration.json";
+/// A model of the size of a row's error; regression only.
+pub const ABSOLUTE_ERROR: &str = "absolute_error.bin";
+/// A model of a row's squared error; regression only.
+pub const SQUARED_ERROR: &str = "squared_error.bin";
 /// How the columns of the reference wandered from slice to slice.
 pub const WANDER: &str = "wander.json";
 
 /// Files that a bundle may lack: earlier builds did not write them. A bundle has those that its
 /// manifest lists. Readers that do not know them pass over them, so they change no format version.
-pub const OPTIONAL: [&str; 2] = [CALIBRATION, WANDER];
+pub const OPTIONAL: [&str; 4] = [ABSOLUTE_ERROR, CALIBRATION, SQUARED_ERROR, WANDER];
 
 /// The files of a bundle with the most bytes each may have; the manifest is last.
-pub const FILES: [(&str, u64); 8] = [
+pub const FILES: [(&str, u64); 10] = [
+    (ABSOLUTE_ERROR, 64 << 20),
+    (SQUARED_ERROR, 64 << 20),
     (CALIBRATION, 64 << 20),
     (WANDER, 8 << 20),
     (GOLDEN, 16 << 20),

@@ -1,8 +1,11 @@
 //! From bytes to a bundle: sizes, then hashes, then requirements, then parsing, then golden rows.
 //! Only what has passed all of them is returned.
 
-use crate::file::{self, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, OPTIONAL, PIPELINE, REFERENCE, WANDER};
-use crate::{Bundle, Calibrated, Error, FILES, Manifest, golden, sha256_hex, version_of};
+use crate::file::{
+    self, ABSOLUTE_ERROR, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, OPTIONAL, PIPELINE, REFERENCE,
+    SQUARED_ERROR, WANDER,
+};
+use crate::{Bundle, Calibrated, Error, ErrorModels, FILES, Manifest, golden, sha256_hex, version_of};
 use arrow::ipc::reader::StreamReader;
 use detect::shift::Wanders;
 use domain::{Task, Version};
@@ -42,11 +45,22 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
     } else {
         None
     };
+    if is_listed(ABSOLUTE_ERROR) != is_listed(SQUARED_ERROR) {
+        return Err(Error::content(MANIFEST, "one model of errors is listed, expected both or none"));
+    }
+    let errors = if is_listed(ABSOLUTE_ERROR) {
+        let read = |name| Model::from_bytes(get(version, files, name)?).map_err(|e| Error::content(name, e));
+        let errors = ErrorModels { absolute: read(ABSOLUTE_ERROR)?, squared: read(SQUARED_ERROR)? };
+        errors.check(manifest.task, preprocessor.features().len())?;
+        Some(Arc::new(errors))
+    } else {
+        None
+    };
     let columns = reference.layout.columns.len();
     let wander = if is_listed(WANDER) { Some(read_wander(columns, get(version, files, WANDER)?)?) } else { None };
     let reference = Arc::new(reference);
     let version = version.clone();
-    let bundle = Bundle { version, manifest, reference, calibrated, wander, preprocessor, model };
+    let bundle = Bundle { version, manifest, reference, calibrated, errors, wander, preprocessor, model };
     golden::compare(&bundle.apply(&rows)?, &expected)?;
     Ok(bundle)
 }

@@ -1,8 +1,13 @@
 //! From parts to bytes.
 
 use crate::bundle::apply;
-use crate::file::{self, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, REFERENCE, WANDER};
-use crate::{Calibrated, Error, FORMAT_VERSION, FileEntry, Manifest, golden, open, sha256_hex, version_of};
+use crate::file::{
+    self, ABSOLUTE_ERROR, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, REFERENCE, SQUARED_ERROR,
+    WANDER,
+};
+use crate::{
+    Calibrated, Error, ErrorModels, FORMAT_VERSION, FileEntry, Manifest, golden, open, sha256_hex, version_of,
+};
 use arrow::array::RecordBatch;
 use detect::shift::Wanders;
 use domain::Version;
@@ -25,6 +30,8 @@ pub struct Parts {
     pub golden: RecordBatch,
     /// What the scores are worth, if known.
     pub calibrated: Option<Calibrated>,
+    /// What errors a regression expects of itself, if known.
+    pub errors: Option<ErrorModels>,
     /// How the columns of the reference wandered, if known.
     pub wander: Option<Wanders>,
 }
@@ -45,10 +52,10 @@ pub struct Packed {
 /// # Errors
 /// [`Error`] naming the file that cannot be made or would be refused.
 pub fn pack(parts: Parts) -> Result<Packed, Error> {
-    let Parts { manifest_without_files: mut manifest, preprocessor, model, reference, golden, calibrated, wander } =
-        parts;
+    let Parts { manifest_without_files: mut manifest, preprocessor, model, reference, golden, .. } = parts;
+    let (calibrated, errors, wander) = (parts.calibrated, parts.errors, parts.wander);
     let unnamed = Version::new("new");
-    let scores = apply(&unnamed, &preprocessor, &model, &golden)?;
+    let (scores, _) = apply(&unnamed, &preprocessor, &model, &golden)?;
     let input = preprocessor.input_schema().arrow();
     let mut files = vec![
         (GOLDEN.to_string(), golden::write(&golden, &scores)?),
@@ -60,15 +67,19 @@ pub fn pack(parts: Parts) -> Result<Packed, Error> {
     if let Some(calibrated) = &calibrated {
         files.push((CALIBRATION.to_string(), json(CALIBRATION, calibrated)?));
     }
+    let mut kinds = vec![kind(&model)];
+    if let Some(errors) = &errors {
+        files.push((ABSOLUTE_ERROR.to_string(), errors.absolute.to_bytes()));
+        files.push((SQUARED_ERROR.to_string(), errors.squared.to_bytes()));
+        kinds.extend([kind(&errors.absolute), kind(&errors.squared)]);
+    }
     if let Some(wander) = &wander {
         files.push((WANDER.to_string(), json(WANDER, wander)?));
     }
     manifest.format_version = FORMAT_VERSION;
-    let kind = kind(&model).to_string();
-    if !manifest.requires.contains(&kind) {
-        manifest.requires.push(kind);
-    }
+    manifest.requires.extend(kinds.into_iter().map(str::to_string));
     manifest.requires.sort();
+    manifest.requires.dedup();
     manifest.files = files.iter().map(|(path, bytes)| entry(path, bytes)).collect();
     let bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::content(MANIFEST, e))?;
     let version = version_of(&bytes);

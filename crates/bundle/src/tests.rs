@@ -1,6 +1,8 @@
 //! Packing, opening, and refusing whatever is damaged or does not belong together.
 
-use crate::{Calibrated, Error, FORMAT_VERSION, Manifest, Packed, Parts, open, pack, sha256_hex, version_of};
+use crate::{
+    Calibrated, Error, ErrorModels, FORMAT_VERSION, Manifest, Packed, Parts, open, pack, sha256_hex, version_of,
+};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use detect::shift::{Wander, Wanders};
 use domain::{EventSchema, Field, FieldType, HarmReference, Task, Version};
@@ -80,7 +82,16 @@ fn parts() -> Parts {
     );
     let calibrated = Some(Calibrated { calibration: calibration.unwrap(), gap: Some(gap()) });
     let wander = Some(Wanders { slice_ms: 1_000, columns: vec![Wander::default(); 2] });
-    Parts { manifest_without_files: manifest(), preprocessor, model, reference, golden: rows(), calibrated, wander }
+    Parts {
+        manifest_without_files: manifest(),
+        preprocessor,
+        model,
+        reference,
+        golden: rows(),
+        calibrated,
+        errors: None,
+        wander,
+    }
 }
 
 fn files(packed: &Packed) -> BTreeMap<String, Vec<u8>> {
@@ -235,5 +246,43 @@ fn calibration_and_wander_that_cannot_be_are_refused() {
     for (file, json, words) in cases {
         let message = forged(file, json.as_bytes().to_vec(), |_| ()).map(drop).unwrap_err().to_string();
         assert!(message.contains(words) && message.contains(file), "{message}");
+    }
+}
+
+#[test]
+fn models_of_errors_open_with_a_regression_and_with_nothing_else() {
+    let with = |task: Task, errors: Option<ErrorModels>| {
+        let mut parts = parts();
+        let (classes, positive) = if task == Task::Regression { (vec![], None) } else { (vec!["0", "1"], Some("1")) };
+        parts.manifest_without_files.task = task;
+        parts.manifest_without_files.classes = classes.into_iter().map(str::to_string).collect();
+        parts.manifest_without_files.positive_class = positive.map(str::to_string);
+        parts.calibrated = None;
+        parts.errors = errors;
+        pack(parts)
+    };
+    let features = parts().preprocessor.features().len();
+    let child = |inputs: usize, factor: f64| {
+        let mut weights = vec![0.0; inputs];
+        // The last input is the prediction.
+        *weights.last_mut().unwrap() = factor;
+        Model::Linear(Linear::new(Link::Identity, vec![weights], vec![0.25]).unwrap())
+    };
+    let errors = |inputs: usize| Some(ErrorModels { absolute: child(inputs, 0.5), squared: child(inputs, 2.0) });
+    let packed = with(Task::Regression, errors(features + 1)).unwrap();
+    let bundle = open(&packed.version, &files(&packed)).unwrap();
+    let (scores, found) = bundle.apply_expecting(&rows()).unwrap();
+    assert_eq!(scores, bundle.apply(&rows()).unwrap());
+    for (score, [absolute, squared]) in scores.values.iter().zip(found.unwrap()) {
+        let prediction = f64::from(*score as f32);
+        assert!((absolute - 0.25 - prediction / 2.0).abs() < 1e-9, "{score} {absolute}");
+        assert!((squared - 0.25 - prediction * 2.0).abs() < 1e-9, "{score} {squared}");
+    }
+    let old = with(Task::Regression, None).unwrap();
+    let old = open(&old.version, &files(&old)).unwrap();
+    assert!(old.apply_expecting(&rows()).unwrap().1.is_none());
+    for (task, inputs) in [(Task::BinaryClassification, features + 1), (Task::Regression, features)] {
+        let message = with(task, errors(inputs)).unwrap_err().to_string();
+        assert!(message.contains("absolute_error.bin") && message.contains("in regression"), "{message}");
     }
 }

@@ -29,6 +29,15 @@ impl FeatureMatrix {
         &self.columns
     }
 
+    /// The same rows with one more column, the last; `None` if it has not one value per row.
+    #[must_use]
+    pub fn with(mut self, column: Vec<f32>) -> Option<Self> {
+        (column.len() == self.rows).then(|| {
+            self.columns.push(column);
+            self
+        })
+    }
+
     /// The same columns restricted to the given rows, in that order. Rows out of range are
     /// skipped.
     #[must_use]

@@ -6,13 +6,12 @@
 use crate::alerts::{Evidence, Finding};
 use crate::config::{BESIDE_HARM, Known};
 use crate::error::Error;
-use crate::estimated::right;
 use crate::harm::TEST_ROWS_MIN;
 use crate::judge::Turn;
 use crate::state::Slice;
 use detect::harm::{Page, PageBets, gap_plan, page_threshold};
 use measure::estimate::SliceGap;
-use measure::{Cell, Expected};
+use measure::{Cell, Expected, Forecast};
 use serde::{Deserialize, Serialize};
 
 /// The monitor of one champion's reign, and the rows that wait to be a test slice.
@@ -50,8 +49,9 @@ impl Turn<'_> {
         let Some(version) = self.state.reign.as_ref().map(|reign| reign.champion.version.clone()) else {
             return Ok(());
         };
-        let Some(expected) = slice.expected.get(&("*".to_owned(), version.clone())) else { return Ok(()) };
-        let (labelled, right) = (champion.served.rows(), right(&champion.served));
+        let expected = slice.expected.get(&("*".to_owned(), version.clone()));
+        let Some(Forecast::Classes(expected)) = expected else { return Ok(()) };
+        let (labelled, right) = (champion.served.rows(), champion.served.right());
         if labelled <= 0 {
             return Ok(());
         }

@@ -2,21 +2,21 @@
 
 use crate::state::Slice;
 use domain::Version;
-use measure::estimate::gap;
-use measure::{Cell, Expected, Performance, kappa_against};
+use measure::{Cell, Forecast, Performance, kappa_against};
 use records::window::{Difference, Estimate};
 use std::collections::BTreeMap;
 
 /// Expected performance by (segment, version), `*` among both. Over all versions only where every
 /// version that scored the slice has one: a part of the rows is no estimate of the whole.
-pub(crate) fn by_window(slice: &Slice) -> BTreeMap<(String, String), Expected> {
-    let mut sums: BTreeMap<(String, String), Expected> = BTreeMap::new();
+pub(crate) fn by_window(slice: &Slice) -> BTreeMap<(String, String), Forecast> {
+    let mut sums: BTreeMap<(String, String), Forecast> = BTreeMap::new();
     let has_all = |version: &Version| slice.expected.contains_key(&("*".to_owned(), version.clone()));
     let is_whole = slice.scored.keys().all(has_all);
     for ((segment, version), expected) in &slice.expected {
         for version in ["*", version.as_str()].into_iter().skip(usize::from(!is_whole)) {
             match sums.get_mut(&(segment.clone(), version.to_owned())) {
-                Some(sum) => sum.merge(expected),
+                // Versions of one pipeline have one task.
+                Some(sum) => drop(sum.merge(expected)),
                 None => drop(sums.insert((segment.clone(), version.to_owned()), expected.clone())),
             }
         }
@@ -25,22 +25,16 @@ pub(crate) fn by_window(slice: &Slice) -> BTreeMap<(String, String), Expected> {
 }
 
 /// The estimates as a window tells them.
-pub(crate) fn estimates(expected: &Expected) -> BTreeMap<String, Estimate> {
+pub(crate) fn estimates(expected: &Forecast) -> BTreeMap<String, Estimate> {
     let finite = expected.estimates().into_iter().filter(|(_, estimate)| estimate.value.is_finite());
     finite.map(|(name, e)| (name, Estimate { value: e.value, low: e.low, high: e.high })).collect()
 }
 
-/// Right predictions.
-pub(crate) fn right(served: &Performance) -> i64 {
-    served.confusion().into_iter().filter(|(label, predicted, _)| label == predicted).map(|(_, _, rows)| rows).sum()
-}
-
 /// Realised minus estimated, by metric.
-pub(crate) fn differences(served: &Performance, expected: &Expected) -> BTreeMap<String, Difference> {
-    let found = gap(right(served), served.rows(), expected);
-    let finite = found.filter(|gap| gap.value.is_finite() && gap.standard_error.is_finite());
-    finite
-        .map(|gap| ("accuracy".to_owned(), Difference { value: gap.value, standard_error: gap.standard_error }))
+pub(crate) fn differences(served: &Performance, expected: &Forecast) -> BTreeMap<String, Difference> {
+    let found = expected.gap(served).filter(|(_, gap)| gap.value.is_finite() && gap.standard_error.is_finite());
+    found
+        .map(|(name, gap)| (name.to_owned(), Difference { value: gap.value, standard_error: gap.standard_error }))
         .into_iter()
         .collect()
 }
@@ -51,7 +45,7 @@ pub(crate) fn kappas(cell: &Cell, majority: &BTreeMap<String, f64>) -> BTreeMap<
     let accuracy = |performance: &Performance| {
         let rows = performance.rows();
         let is_classification = !matches!(performance, Performance::Regression(_));
-        (rows > 0 && is_classification).then(|| right(performance) as f64 / rows as f64)
+        (rows > 0 && is_classification).then(|| performance.right() as f64 / rows as f64)
     };
     let Some(served) = accuracy(&cell.served) else { return BTreeMap::new() };
     let same_rows = cell.last_label.rows() == cell.served.rows();

@@ -4,14 +4,14 @@ use crate::error::Error;
 use crate::judge::Turn;
 use crate::state::{CellKey, Slice};
 use domain::Version;
-use measure::{Cell, Expected};
+use measure::{Cell, ChildSums, Expected, Forecast};
 use profile::Counts;
-use records::journal::{Command, ExpectedPane, JoinPane, Journal, ScorePane};
+use records::journal::{Command, ExpectedCell, JoinPane, Journal, ScorePane};
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
 /// A record of the journal as the judge reads it.
-pub(crate) type Record = Journal<Counts, Cell, Expected>;
+pub(crate) type Record = Journal<Counts, Cell, Expected, ChildSums>;
 
 /// Most slices that are open at a time; rows of more are counted and left out.
 const SLICES_MAX: usize = 10_000;
@@ -24,6 +24,7 @@ pub(crate) fn versions(record: &Record) -> BTreeSet<Version> {
         Journal::ScorePane(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         Journal::JoinPane(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         Journal::Expected(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
+        Journal::ExpectedErrors(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         _ => BTreeSet::new(),
     }
 }
@@ -36,7 +37,10 @@ impl Turn<'_> {
         match record {
             Journal::ScorePane(pane) => self.admit_scored(pane),
             Journal::JoinPane(pane) => self.admit_joined(pane),
-            Journal::Expected(pane) => self.admit_expected(pane),
+            Journal::Expected(pane) => pane.cells.into_iter().for_each(|c| self.admit_expected(c, Forecast::Classes)),
+            Journal::ExpectedErrors(pane) => {
+                pane.cells.into_iter().for_each(|c| self.admit_expected(c, Forecast::Errors))
+            }
             Journal::ScoreMarker { marker, .. } => self.state.clock.score_marker(&marker, self.config),
             Journal::JoinMarker(marker) => self.state.clock.join_marker(&marker, self.config),
             Journal::ArchiveMarker { marker } => self.state.clock.archive_marker(&marker),
@@ -99,18 +103,21 @@ impl Turn<'_> {
         }
     }
 
-    fn admit_expected(&mut self, pane: ExpectedPane<Expected>) {
-        for cell in pane.cells {
-            let rows = cell.expected.rows().unsigned_abs();
-            let slice = self.slice(cell.slice_start_ms);
-            let place = (cell.segment, cell.version);
-            match slice.map(|slice| (slice.expected.len() < CELLS_MAX, slice.expected.entry(place))) {
-                Some((_, Entry::Occupied(mut sum))) => sum.get_mut().merge(&cell.expected),
-                Some((true, Entry::Vacant(vacant))) => {
-                    vacant.insert(cell.expected);
-                }
-                _ => self.out.count("vigie.judge.beyond_bounds", rows.max(1)),
+    fn admit_expected<E>(&mut self, cell: ExpectedCell<E>, kind: fn(E) -> Forecast) {
+        let expected = kind(cell.expected);
+        let rows = expected.rows().unsigned_abs();
+        let slice = self.slice(cell.slice_start_ms);
+        let place = (cell.segment, cell.version);
+        let is_taken = match slice.map(|slice| (slice.expected.len() < CELLS_MAX, slice.expected.entry(place))) {
+            Some((_, Entry::Occupied(mut sum))) => sum.get_mut().merge(&expected),
+            Some((true, Entry::Vacant(vacant))) => {
+                vacant.insert(expected);
+                true
             }
+            _ => false,
+        };
+        if !is_taken {
+            self.out.count("vigie.judge.beyond_bounds", rows.max(1));
         }
     }
 

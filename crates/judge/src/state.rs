@@ -11,7 +11,7 @@ use crate::policy::Policy;
 use crate::probation::Probation;
 use crate::shifts::Watch;
 use domain::{Harm, LineUp, Member, SourcePartition, Version};
-use measure::{Cell, Expected, Labels};
+use measure::{Cell, Forecast, Labels};
 use profile::Counts;
 use records::control::Run;
 use records::journal::Phase;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Layout of the checkpoint; another one is not read.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Judged slices whose label counts are remembered.
 const HISTORY_MAX: usize = 10_000;
 /// Ids of commands that are remembered, newest last.
@@ -48,7 +48,7 @@ pub(crate) struct Slice {
     pub(crate) cells: BTreeMap<CellKey, Cell>,
     pub(crate) coverage: Covered,
     /// What scores expect of themselves, by segment and version.
-    pub(crate) expected: BTreeMap<(String, Version), Expected>,
+    pub(crate) expected: BTreeMap<(String, Version), Forecast>,
     /// Its window was written when it closed, or is not to be.
     pub(crate) shown_closed: bool,
 }

@@ -6,12 +6,14 @@
 //! even where the features drift; under concept drift it is wrong and sure of itself, which is why
 //! [`gap`](mod@gap) compares it with what labels say. Read in this order: [`isotonic`] (score to probability),
 //! [`calibration`] (whether that helps, and several classes), [`expected`] (sums per row, and the
-//! metrics), [`band`](mod@band) (what is normal), [`child`] (the same for regression), [`gap`](mod@gap).
+//! metrics), [`band`](mod@band) (what is normal), [`child`] (the same for regression), [`gap`](mod@gap),
+//! [`forecast`] (either of the two).
 
 pub mod band;
 pub mod calibration;
 pub mod child;
 pub mod expected;
+pub mod forecast;
 pub mod gap;
 pub mod isotonic;
 
@@ -19,6 +21,7 @@ pub use band::{Band, band};
 pub use calibration::{Calibration, ScoreMap};
 pub use child::ChildSums;
 pub use expected::Expected;
+pub use forecast::Forecast;
 pub use gap::{Gap, GapReference, SliceGap, error_gap, gap};
 pub use isotonic::Isotonic;
 

@@ -35,7 +35,7 @@ pub use confusion::kappa_against;
 pub use cost::{CostMatrix, cost};
 pub use curve::{Auc, AveragePrecision};
 pub use error::Error;
-pub use estimate::{Calibration, ChildSums, Expected, ScoreMap};
+pub use estimate::{Calibration, ChildSums, Expected, Forecast, ScoreMap};
 pub use interval::Estimate;
 pub use loss::{Shape, loss, predicted_class};
 pub use multiclass::Multiclass;

@@ -105,6 +105,12 @@ impl Performance {
         }
     }
 
+    /// Right predictions; none in regression.
+    #[must_use]
+    pub fn right(&self) -> i64 {
+        self.confusion().into_iter().filter(|(label, predicted, _)| label == predicted).map(|(_, _, rows)| rows).sum()
+    }
+
     /// By name, as far as the rows allow; what is undefined on them is left out.
     ///
     /// | task | from predicted classes | from probabilities as well |

@@ -65,6 +65,13 @@ impl Regression {
         Labels { rows: self.rows, classes: Vec::new(), sum: self.label.sum, squares: self.label.squares }
     }
 
+    /// Mean absolute error. `None` without rows.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn mae(&self) -> Option<f64> {
+        (self.rows > 0).then(|| (self.absolute.to_f64() / self.rows as f64).max(0.0))
+    }
+
     /// Mean squared error, neither scaled nor capped.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn mean_loss(&self) -> Option<f64> {

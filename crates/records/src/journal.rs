@@ -5,11 +5,12 @@ use domain::{HarmReference, SourcePartition, Version};
 use serde::{Deserialize, Serialize};
 
 /// A record of `p.journal`. `P` is the profile of a score pane (`profile::Counts`), `C` the cell
-/// of a join pane (`measure::Cell`), `E` what scores expect of themselves (`measure::Expected`).
+/// of a join pane (`measure::Cell`), `E` what scores expect of themselves (`measure::Expected`), `R`
+/// what child models expect of the errors of numbers (`measure::ChildSums`).
 ///
 /// postcard numbers the variants: new ones come last, so that what format 1 wrote is read as it was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Journal<P, C, E = ()> {
+pub enum Journal<P, C, E = (), R = ()> {
     /// What one transaction of score saw of one event partition.
     ScorePane(ScorePane<P>),
     /// Score's watermark of one event partition passed the end of a slice, or it became idle.
@@ -51,6 +52,8 @@ pub enum Journal<P, C, E = ()> {
     /// What one transaction of score expects of the predictions it published from one event
     /// partition; from format 2 on.
     Expected(ExpectedPane<E>),
+    /// The same in regression; from format 3 on.
+    ExpectedErrors(ExpectedPane<R>),
 }
 
 /// See [`Journal::Expected`]: beside the score pane of the same rows.

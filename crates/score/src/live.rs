@@ -3,6 +3,7 @@
 use crate::{Config, Segment};
 use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
+use bundle::RowErrors;
 use domain::{FieldType, Task};
 use profile::{Counts, Reference};
 use std::collections::BTreeMap;
@@ -20,11 +21,20 @@ const MISSING: &str = "missing";
 pub(crate) trait Apply: Send + Sync {
     /// Outputs of every row, row by row.
     fn apply(&self, rows: &RecordBatch) -> Result<Vec<f64>, String>;
+
+    /// The same, with |e| and e² to be expected of each row, if that is known.
+    fn apply_expecting(&self, rows: &RecordBatch) -> Result<(Vec<f64>, Option<RowErrors>), String> {
+        self.apply(rows).map(|values| (values, None))
+    }
 }
 
 impl Apply for bundle::Bundle {
     fn apply(&self, rows: &RecordBatch) -> Result<Vec<f64>, String> {
         Self::apply(self, rows).map(|scores| scores.values).map_err(|e| e.to_string())
+    }
+
+    fn apply_expecting(&self, rows: &RecordBatch) -> Result<(Vec<f64>, Option<RowErrors>), String> {
+        Self::apply_expecting(self, rows).map(|(scores, errors)| (scores.values, errors)).map_err(|e| e.to_string())
     }
 }
 
@@ -51,6 +61,8 @@ impl fmt::Debug for Live {
 #[derive(Debug, Default)]
 pub(crate) struct Scored {
     pub(crate) values: Vec<f64>,
+    /// |e| and e² to be expected of every row, or nothing.
+    pub(crate) errors: RowErrors,
     /// Row and reason of every failure, in row order.
     pub(crate) failed: Vec<(usize, String)>,
 }
@@ -81,30 +93,51 @@ impl Live {
         Ok(Self { reference, outputs, segments, calibration: None, model })
     }
 
+    /// Scores rows of the champion, and what errors it expects, as far as it knows.
+    pub(crate) fn score_expecting(&self, rows: &RecordBatch) -> Scored {
+        self.score_by(rows, true)
+    }
+
     /// Scores rows. Where the batch as a whole fails it is halved until the rows at fault are
     /// alone: at most twice as many rows per halving, so poison cannot make it quadratic.
     pub(crate) fn score(&self, rows: &RecordBatch) -> Scored {
-        let mut scored = Scored { values: Vec::with_capacity(rows.num_rows() * self.outputs), failed: Vec::new() };
-        self.score_into(rows, 0, &mut scored);
+        self.score_by(rows, false)
+    }
+
+    fn score_by(&self, rows: &RecordBatch, expects: bool) -> Scored {
+        let values = Vec::with_capacity(rows.num_rows() * self.outputs);
+        let mut scored = Scored { values, errors: Vec::new(), failed: Vec::new() };
+        self.score_into(rows, 0, expects, &mut scored);
+        // All rows or none: a batch whose halves differ has a row that was never scored.
+        if scored.errors.len() != rows.num_rows() {
+            scored.errors.clear();
+        }
         scored
     }
 
-    fn score_into(&self, rows: &RecordBatch, first: usize, scored: &mut Scored) {
+    fn score_into(&self, rows: &RecordBatch, first: usize, expects: bool, scored: &mut Scored) {
         let count = rows.num_rows();
-        let fault = match self.model.apply(rows) {
-            Ok(values) if values.len() == count * self.outputs => {
+        let applied =
+            if expects { self.model.apply_expecting(rows) } else { self.model.apply(rows).map(|v| (v, None)) };
+        let fault = match applied {
+            Ok((values, errors)) if values.len() == count * self.outputs => {
                 scored.values.extend_from_slice(&values);
+                scored.errors.extend(errors.unwrap_or_default());
                 return;
             }
-            Ok(values) => format!("{} outputs for {count} rows of {}", values.len(), self.outputs),
+            Ok((values, _)) => format!("{} outputs for {count} rows of {}", values.len(), self.outputs),
             Err(fault) => fault,
         };
         if count > 1 {
             let half = count / 2;
-            self.score_into(&rows.slice(0, half), first, scored);
-            self.score_into(&rows.slice(half, count - half), first + half, scored);
+            self.score_into(&rows.slice(0, half), first, expects, scored);
+            self.score_into(&rows.slice(half, count - half), first + half, expects, scored);
         } else if count == 1 {
             scored.values.resize(scored.values.len() + self.outputs, f64::NAN);
+            if expects {
+                // Never summed: the row is refused.
+                scored.errors.push([f64::NAN; 2]);
+            }
             scored.failed.push((first, fault));
         }
     }

@@ -74,6 +74,7 @@ fn bundle() -> Arc<bundle::Bundle> {
         reference,
         golden: rows(),
         calibrated: None,
+        errors: None,
         wander: None,
     };
     let packed = bundle::pack(parts).unwrap();

@@ -6,7 +6,7 @@ use crate::live::with_prediction;
 use crate::run::{Batch, ScoredRun};
 use crate::tracking::push;
 use domain::{Outputs, TopicRole, Version};
-use measure::Expected;
+use measure::{ChildSums, Expected};
 use profile::Counts;
 use records::journal::{Journal, ScoreCell, ScorePane};
 use records::kind;
@@ -17,7 +17,7 @@ pub(crate) const BYTES_MAX: usize = 512 * 1024;
 
 /// A journal record as score writes it. The cell of a join pane is a type score does not know;
 /// postcard numbers the variants, so those without a cell have the same bytes for any such type.
-pub(crate) type Entry = Journal<Counts, (), Expected>;
+pub(crate) type Entry = Journal<Counts, (), Expected, ChildSums>;
 
 /// Appends one journal record.
 pub(crate) fn push_entry(out: &mut Outputs, entry: &Entry) -> Result<(), Error> {

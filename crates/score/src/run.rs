@@ -137,7 +137,11 @@ impl<'a> Batch<'a> {
             return Err(Error::Contract(format!("promotion {} has no champion", run.line_up.promotion)));
         };
         let rows = self.decoded.rows.slice(run.rows.start, run.rows.len());
-        let members: Vec<(Scored, usize)> = live.iter().map(|m| (m.score(&rows), m.outputs)).collect();
+        let score = |(place, live): (usize, &&Live)| {
+            let scored = if place == 0 { live.score_expecting(&rows) } else { live.score(&rows) };
+            (scored, live.outputs)
+        };
+        let members: Vec<(Scored, usize)> = live.iter().enumerate().map(score).collect();
         let (mut kept, mut refused) = (Vec::with_capacity(run.rows.len()), Vec::new());
         let room = publish::room(self.config, &self.raw.source.topic);
         if let Some((scored, outputs)) = members.first() {
@@ -172,6 +176,11 @@ impl ScoredRun<'_> {
         let Some((scored, outputs)) = self.members.get(member) else { return &[] };
         let start = place as usize * outputs;
         scored.values.get(start..start + outputs).unwrap_or_default()
+    }
+
+    /// |e| and e² that the champion expects of every row; none where it does not know.
+    pub(crate) fn errors(&self) -> &[[f64; 2]] {
+        self.members.first().map_or(&[], |(scored, _)| &scored.errors)
     }
 
     /// Rows that shadows could not score.

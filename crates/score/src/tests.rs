@@ -10,7 +10,7 @@ use domain::{
     Effect, EventSchema, Field, FieldType, Header, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices,
     SourcePartition, Stage as _, StageError, Task, TopicRole, Version,
 };
-use measure::{Calibration, Expected, ScoreMap};
+use measure::{Calibration, ChildSums, Expected, ScoreMap};
 use profile::{Bins, ColumnLayout, Counts, Layout, Reference};
 use proptest::prelude::*;
 use records::control::{Control, Promotion, PromotionCause};
@@ -26,6 +26,8 @@ mod imposed;
 struct Fake {
     weight: f64,
     outputs: usize,
+    /// Expects every row to err by half of its score.
+    has_errors: bool,
 }
 
 impl Apply for Fake {
@@ -44,6 +46,12 @@ impl Apply for Fake {
             }
         }
         Ok(values)
+    }
+
+    fn apply_expecting(&self, rows: &RecordBatch) -> Result<(Vec<f64>, Option<bundle::RowErrors>), String> {
+        let values = self.apply(rows)?;
+        let errors = values.iter().map(|v| [v / 2.0, v * v / 4.0]).collect();
+        Ok((values, self.has_errors.then_some(errors)))
     }
 }
 
@@ -89,7 +97,11 @@ fn live(config: &Config, weight: f64) -> Result<Live, String> {
     ]);
     let outputs = if config.task == Task::MulticlassClassification { config.classes.len() } else { 1 };
     let reference = Reference { layout, counts: Counts::default(), importance: vec![0.0; 3] };
-    let live = Live::new(Arc::new(Fake { weight, outputs }), Arc::new(reference), config)?;
+    let live = Live::new(
+        Arc::new(Fake { weight, outputs, has_errors: config.task == Task::Regression }),
+        Arc::new(reference),
+        config,
+    )?;
     // Binary scores are taken at their word; the other tasks' bundles are those of earlier builds.
     let is_binary = config.task == Task::BinaryClassification;
     let calibration = is_binary.then(|| Calibration::of(vec![ScoreMap::Identity]).unwrap());
@@ -187,6 +199,7 @@ struct Seen {
     cells: BTreeMap<(i64, String), (u64, u64, Counts)>,
     /// By slice, version and segment.
     expected: BTreeMap<(i64, String, String), Expected>,
+    errors: BTreeMap<(i64, String, String), ChildSums>,
     tracked: BTreeSet<String>,
     counters: ScoreCounters,
     state: String,
@@ -220,6 +233,12 @@ impl Seen {
             for cell in &pane.cells {
                 let key = (cell.slice_start_ms, cell.version.to_string(), cell.segment.clone());
                 self.expected.entry(key).or_insert_with(|| Expected::new(2)).merge(&cell.expected);
+            }
+        }
+        if let Journal::ExpectedErrors(pane) = &entry {
+            for cell in &pane.cells {
+                let key = (cell.slice_start_ms, cell.version.to_string(), cell.segment.clone());
+                self.errors.entry(key).or_default().merge(&cell.expected);
             }
         }
         if let Journal::ScorePane(pane) = entry {
@@ -552,6 +571,30 @@ fn scores_expect_something_of_every_row_that_counts_by_slice_and_segment() {
         assert!(all.iter().all(|(_, expected)| **expected == sum), "{slice} {version}");
         assert!(by_segment.iter().all(|((_, _, segment), _)| segment.starts_with("by_origin=")));
     }
-    let regression = run(&self::config(Task::Regression), &decisions(), &log(), &[], &[]);
-    assert!(regression.expected.is_empty(), "without a calibration nothing is expected");
+    let classes = run(&self::config(Task::MulticlassClassification), &decisions(), &log(), &[], &[]);
+    assert!(classes.expected.is_empty() && classes.errors.is_empty(), "without a calibration nothing is expected");
+}
+
+#[test]
+fn numbers_expect_their_errors_by_slice_and_segment_however_the_log_is_cut() {
+    let config = config(Task::Regression);
+    let seen = run(&config, &decisions(), &log(), &[7, 20, 41], &[]);
+    assert!(!seen.errors.is_empty() && seen.expected.is_empty());
+    for ((slice, version), (rows, _, _)) in &seen.cells {
+        let of_cell = seen.errors.iter().filter(|((s, v, _), _)| (s, v) == (slice, version));
+        let (all, by_segment): (Vec<_>, Vec<_>) = of_cell.partition(|((_, _, segment), _)| segment == "*");
+        let mut sum = ChildSums::default();
+        by_segment.iter().for_each(|(_, errors)| sum.merge(errors));
+        assert!(all.iter().all(|(_, errors)| **errors == sum && errors.rows() == *rows as i64), "{slice} {version}");
+    }
+    // The error to be expected is half of every prediction that counts, so their sums are too.
+    let whole = run(&config, &decisions(), &log(), &[], &[]);
+    assert_eq!(whole.errors, seen.errors);
+    let (rows, mae): (f64, f64) = whole
+        .errors
+        .iter()
+        .filter(|((_, _, segment), _)| segment == "*")
+        .map(|(_, errors)| (errors.rows() as f64, errors.rows() as f64 * errors.estimates()["mae"].value))
+        .fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(rows > 20.0 && mae / rows > 0.1 && mae / rows < 0.5, "{mae} of {rows}");
 }

@@ -15,6 +15,7 @@ mod boosting;
 mod data_set;
 mod dense;
 pub mod error;
+mod errors;
 mod evaluate;
 pub mod files;
 mod folds;

@@ -7,8 +7,8 @@ use crate::gate::{Decision, Evidence, decide};
 use crate::search::{Chosen, Families, search};
 use crate::trainer::Fit;
 use crate::trials::Prepared;
-use crate::{Error, Progress, Spec, outputs, reference};
-use bundle::{Bundle, Calibrated, Manifest, Packed, Parts};
+use crate::{Error, Progress, Spec, errors, outputs, reference};
+use bundle::{Bundle, Calibrated, ErrorModels, Manifest, Packed, Parts};
 use domain::{HarmReference, Slices, Task};
 use records::journal::Challenger;
 use std::collections::BTreeMap;
@@ -78,8 +78,16 @@ fn train(
     // Who is refused serves nobody: the newest fold's scores do.
     let parameters = &chosen.candidate.parameters;
     let outputs = judged.decision.passed.then(|| outputs::out_of_fold(spec, data, trainer, parameters)).flatten();
+    let errors = match &outputs {
+        Some(out_of_fold) => {
+            let predicted = errors::Predicted { out_of_fold, fold: newest.test.clone(), chosen: &chosen.scores };
+            errors::fit(spec, data, &prepared, &predicted)?
+        }
+        None => None,
+    };
     let outputs = outputs.map(|scores| outputs::sharpened(scores, &newest.test, &chosen.scores));
-    let packed = pack(spec, data, (chosen, fit, prepared), (judged.clone(), outputs), champion, &family)?;
+    let expected = Expected { outputs, errors };
+    let packed = pack(spec, data, (chosen, fit, prepared), (judged.clone(), expected), champion, &family)?;
     let challenger = Challenger {
         version: packed.version.clone(),
         family,
@@ -194,16 +202,22 @@ fn cost(data: &DataSet, fit: &Fit, prepared: &Prepared) -> Result<(u64, f64), Er
     Ok((fit.model.to_bytes().len() as u64, micros))
 }
 
+/// What the model will say of rows it has not seen.
+struct Expected {
+    outputs: Option<Vec<f64>>,
+    errors: Option<ErrorModels>,
+}
+
 fn pack(
     spec: &Spec,
     data: &DataSet,
     (chosen, fit, prepared): (Chosen, Fit, Prepared),
-    (judged, outputs): (Judged, Option<Vec<f64>>),
+    (judged, expected): (Judged, Expected),
     champion: Option<&Bundle>,
     family: &str,
 ) -> Result<Packed, Error> {
     let importance = reference::importance(spec, &fit, prepared.preprocessor.features());
-    let scores = outputs.as_ref().unwrap_or(&chosen.scores);
+    let scores = expected.outputs.as_ref().unwrap_or(&chosen.scores);
     let (profile, wander) = reference::profile(spec, data, scores, importance)?;
     let trained_until_ms = cut_off(spec);
     let manifest = Manifest {
@@ -241,6 +255,7 @@ fn pack(
         reference: profile,
         golden,
         calibrated: judged.calibrated,
+        errors: expected.errors,
         wander: Some(wander),
     })?)
 }

@@ -148,9 +148,35 @@ async fn a_first_training_stores_a_bundle_that_beats_the_baseline_in_every_task(
         assert!(wander.columns.iter().all(|w| (0..4).all(|length| w.of_length(length).is_none())), "{wander:?}");
         let calibrated = bundle.calibrated.as_ref();
         assert_eq!(calibrated.is_some(), task != Task::Regression);
+        assert_eq!(bundle.errors.is_some(), task == Task::Regression);
         let gap = calibrated.and_then(|calibrated| calibrated.gap);
         assert!(gap.is_none_or(|gap| gap.is_sound() && gap.mean.abs() < 0.1), "{gap:?}");
     }
+}
+
+/// The label is the amount and noise in [0, 3): a mean error of 3 / 4 at best. Where the amount is
+/// missing, in one row of 17, nobody can tell it from 0 to 10: a mean error of 2.5 at best.
+#[tokio::test]
+async fn a_regression_expects_larger_errors_where_it_knows_less() {
+    let spec = spec(Task::Regression, &["linear_regression", "gradient_boosting"], 60 * DAY);
+    let store = seeded(60, spec.task, i64::MAX, &spec).await;
+    let challenger = run_in(&store, &spec, &mut |_| {}).await.unwrap();
+    let bundle = store.bundle(&challenger.version).await.unwrap();
+    let data = data_set::load(&store, &spec).await.unwrap();
+    let (scores, errors) = bundle.apply_expecting(&data.rows).unwrap();
+    let errors = errors.unwrap();
+    assert_eq!((scores.values.len(), errors.len()), (data.len(), data.len()));
+    let amounts = data.rows.column_by_name("amount").unwrap().clone();
+    let mean = |is_missing: bool, of: fn(&[f64; 2]) -> f64| {
+        let rows = errors.iter().enumerate().filter(|(row, _)| amounts.is_null(*row) == is_missing);
+        let values: Vec<f64> = rows.map(|(_, errors)| of(errors)).collect();
+        values.iter().sum::<f64>() / values.len() as f64
+    };
+    let (known, missing) = (mean(false, |e| e[0]), mean(true, |e| e[0]));
+    assert!((0.65..1.1).contains(&known) && (1.8..3.2).contains(&missing), "{known} {missing}");
+    // Squares: 9 / 12 at best, and 100 / 12 more.
+    let (known, missing) = (mean(false, |e| e[1]), mean(true, |e| e[1]));
+    assert!((0.65..1.6).contains(&known) && (4.0..13.0).contains(&missing), "{known} {missing}");
 }
 
 #[tokio::test]
