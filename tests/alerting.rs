@@ -1,13 +1,14 @@
 //! From a drift that was planted to whoever is told: the OTLP receiver by name and attributes, and a
 //! webhook through `/metrics`, the shipped rules, Prometheus and Alertmanager.
 
-use crate::support::otlp::Receiver;
+use crate::support::otlp::{Log, Receiver};
 use crate::support::prometheus::{Alerting, Scrape};
 use crate::support::vigie::{Daemon, binary, root};
 use mock_collector::Protocol;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::io::{BufRead, BufReader};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +19,10 @@ const DAY_MS: i64 = 86_400_000;
 const START_MS: i64 = 1_767_225_600_000;
 const DRIFT_DAY: i64 = 52;
 const DAYS: i64 = 60;
+/// Days of a drift that passes.
+const PASSING_DAYS: i64 = 3;
+/// Days replayed with it: so many afterwards that it is found no more, whatever run of days found it.
+const DAYS_WITH_PASSING: i64 = 95;
 const ROWS_A_DAY: i64 = 400;
 
 /// splitmix64, whose constants are those of Steele, Lea and Flood (2014); uniform in 0..1.
@@ -33,13 +38,14 @@ fn normal(number: u64) -> f64 {
     (0..12).map(|i| share(number * 12 + i)).sum::<f64>() - 6.0
 }
 
-/// Two columns and a label that follows the first; from one day on the first is 1.5 deviations higher.
-fn write_data(folder: &Path) {
+/// Two columns and a label that follows the first; on the days of the drift the first is 1.5 deviations
+/// higher.
+fn write_data(folder: &Path, days: i64, drift: Range<i64>) {
     let (mut events, mut labels) = (String::new(), String::new());
-    for row in 0..DAYS * ROWS_A_DAY {
+    for row in 0..days * ROWS_A_DAY {
         let (id, seed) = (format!("e{row}"), row as u64);
         let time_ms = START_MS + row * (DAY_MS / ROWS_A_DAY);
-        let moved = if row >= DRIFT_DAY * ROWS_A_DAY { 1.5 } else { 0.0 };
+        let moved = if drift.contains(&(row / ROWS_A_DAY)) { 1.5 } else { 0.0 };
         let (load, noise) = (normal(3 * seed) + moved, normal(3 * seed + 1));
         let probability = 1.0 / (1.0 + (-1.5 * load).exp());
         let failed = u8::from(share(40 * seed + 39) < probability).to_string();
@@ -85,11 +91,10 @@ false_alarms = "1 per 30d"
 url = "file:///var/lib/vigie"
 "#;
 
-/// Replays the data and leaves the console open; gives its address and the closing table.
-fn demo(folder: &Path, endpoint: &str) -> (Daemon, String, Value) {
-    let summary = folder.join("summary.json");
+/// A replay of the data, told to a receiver.
+fn replay(folder: &Path, endpoint: &str) -> Command {
     let mut command = Command::new(binary());
-    command.args(["demo", "--until", "2026-02-10", "--no-retrain", "--keep", "--console", "127.0.0.1:0"]);
+    command.args(["demo", "--until", "2026-02-10"]);
     for (flag, file) in [
         ("--config", "planted.toml"),
         ("--events", "events.jsonl"),
@@ -99,6 +104,13 @@ fn demo(folder: &Path, endpoint: &str) -> (Daemon, String, Value) {
         command.arg(flag).arg(folder.join(file));
     }
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).current_dir(root());
+    command
+}
+
+/// Replays the data and leaves the console open; gives its address and the closing table.
+fn demo(folder: &Path, endpoint: &str) -> (Daemon, String, Value) {
+    let mut command = replay(folder, endpoint);
+    command.args(["--no-retrain", "--keep", "--console", "127.0.0.1:0"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let daemon = Daemon(child);
@@ -113,6 +125,7 @@ fn demo(folder: &Path, endpoint: &str) -> (Daemon, String, Value) {
         }
     }
     let address = address.unwrap_or_else(|| panic!("no console:\n{said}"));
+    let summary = folder.join("summary.json");
     let summary = std::fs::read(summary).unwrap_or_else(|error| panic!("no closing table: {error}\n{said}"));
     (daemon, address, serde_json::from_slice(&summary).unwrap())
 }
@@ -132,7 +145,7 @@ fn day(number: i64) -> String {
 #[test]
 fn a_planted_drift_reaches_whoever_is_to_be_told() {
     let folder = tempfile::tempdir().unwrap();
-    write_data(folder.path());
+    write_data(folder.path(), DAYS, DRIFT_DAY..DAYS);
     let receiver = Receiver::start(Protocol::HttpBinary);
     let (daemon, address, summary) = demo(folder.path(), &receiver.endpoint());
     let alerts = summary["alerts"].as_array().unwrap();
@@ -147,7 +160,7 @@ fn a_planted_drift_reaches_whoever_is_to_be_told() {
 
     let began = Instant::now();
     let told = |tier: &str| {
-        let is_it = |log: &crate::support::otlp::Log| {
+        let is_it = |log: &Log| {
             log.event == "vigie.drift.raised" && log.attributes.get("vigie.alert.tier").is_some_and(|t| t == tier)
         };
         receiver.logs().into_iter().find(is_it)
@@ -158,7 +171,10 @@ fn a_planted_drift_reaches_whoever_is_to_be_told() {
     let feature = told("feature").expect("the drift of a feature is told");
     assert!(feature.attributes["vigie.features"].starts_with("load"), "{:?}", feature.attributes);
     assert_eq!(feature.attributes["vigie.pipeline"], "planted");
-    assert_eq!(told("output").expect("the drift of the output is told").severity, 13);
+    let output = told("output").expect("the drift of the output is told");
+    assert_eq!(output.severity, 13);
+    assert!(feature.ids.0.len() == 32 && feature.ids.1.len() == 16, "{:?}", feature.ids);
+    assert_ne!(feature.ids, output.ids, "each alert has a trace of its own");
 
     let shown = Scrape::of(&address);
     assert_eq!(shown.value("vigie_alert_open", &["vigie_alert_tier=\"output\""]), Some(1.0), "{}", shown.text);
@@ -173,6 +189,47 @@ fn a_planted_drift_reaches_whoever_is_to_be_told() {
     assert_eq!(body["annotations"]["summary"], "planted: predictions have shifted", "{body}");
     let (code, _) = daemon.terminate();
     assert_eq!(code, Some(0));
+}
+
+/// The drift's log records and its span are one trace, and every run is a span.
+#[test]
+fn a_drift_that_passes_is_a_span_beside_its_log_records_and_so_is_each_run() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path(), DAYS_WITH_PASSING, DRIFT_DAY..DRIFT_DAY + PASSING_DAYS);
+    let receiver = Receiver::start(Protocol::HttpBinary);
+    let output = replay(folder.path(), &receiver.endpoint()).args(["--console", ""]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary: Value = serde_json::from_slice(&std::fs::read(folder.path().join("summary.json")).unwrap()).unwrap();
+
+    let (logs, spans) = (receiver.logs(), receiver.spans());
+    let of = |event: &str| logs.iter().filter(|log| log.event == event).collect::<Vec<&Log>>();
+    let resolved = of("vigie.drift.resolved");
+    assert!(!resolved.is_empty(), "the drift has not passed: {}", summary["alerts"]);
+    for end in resolved {
+        let id = &end.attributes["vigie.alert.id"];
+        let start = of("vigie.drift.raised").into_iter().find(|log| log.attributes["vigie.alert.id"] == *id).unwrap();
+        assert_eq!(start.ids, end.ids, "{id}");
+        let its: Vec<_> = spans.iter().filter(|span| span.ids == end.ids).collect();
+        assert_eq!(its.len(), 1, "{id} is no span: {spans:?}");
+        assert_eq!((its[0].name.as_str(), &its[0].attributes["vigie.alert.id"]), ("vigie.drift", id));
+        assert!(its[0].times.0 > 0 && its[0].times.0 <= its[0].times.1, "{:?}", its[0]);
+    }
+
+    let runs = summary["runs"].as_array().unwrap();
+    assert!(!runs.is_empty(), "nothing was retrained");
+    for run in runs {
+        let number = run["run"].to_string();
+        let is_its =
+            |span: &&crate::support::otlp::Span| span.name == "vigie.run" && span.attributes["vigie.run"] == number;
+        let its: Vec<_> = spans.iter().filter(is_its).collect();
+        assert!(!its.is_empty(), "{run} is no span: {spans:?}");
+        assert!(its.iter().all(|span| span.ids.0 == its[0].ids.0 && span.times.0 < span.times.1), "{its:?}");
+        let last = &its[its.len() - 1].attributes;
+        assert!(["promoted", "refused"].contains(&last["vigie.outcome"].as_str()), "{last:?}");
+        assert_eq!(last["vigie.version"], run["version"].as_str().unwrap());
+        let is_by_alarm = last["vigie.trigger"] == "harm";
+        assert!(its.iter().all(|span| span.links.len() == usize::from(is_by_alarm)), "{its:?}");
+    }
 }
 
 #[test]

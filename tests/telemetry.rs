@@ -74,6 +74,27 @@ fn check_alerts(logs: &[Log], summary: &Value) {
     }
 }
 
+/// All states of an alert belong to one span, which comes when the alert is resolved.
+fn check_spans(receiver: &Receiver) {
+    let (logs, spans) = (receiver.logs(), receiver.spans());
+    let is_id = |id: &str, digits: usize| id.len() == digits && id.bytes().any(|digit| digit != b'0');
+    let mut by_alert: BTreeMap<&str, &(String, String)> = BTreeMap::new();
+    for log in &logs {
+        assert!(is_id(&log.ids.0, 32) && is_id(&log.ids.1, 16), "{:?}", log.ids);
+        let known = by_alert.entry(&log.attributes["vigie.alert.id"]).or_insert(&log.ids);
+        assert_eq!(*known, &log.ids, "{} is in another trace than what was said before", log.event);
+    }
+    assert_eq!(by_alert.values().collect::<BTreeSet<_>>().len(), by_alert.len(), "two alerts share a trace");
+    let resolved: Vec<&Log> = logs.iter().filter(|log| log.event.ends_with(".resolved")).collect();
+    assert_eq!(spans.len(), resolved.len(), "{spans:?}");
+    for log in resolved {
+        let span = spans.iter().find(|span| span.ids == log.ids).unwrap_or_else(|| panic!("{} has no span", log.event));
+        assert_eq!(format!("{}.resolved", span.name), log.event);
+        assert!(span.times.0 > 0 && span.times.0 <= span.times.1, "{:?}", span.times);
+        assert_eq!(span.attributes, log.attributes);
+    }
+}
+
 /// The last export of a metric.
 fn last(receiver: &Receiver, name: &str) -> Vec<Point> {
     receiver.metric(name).pop().unwrap_or_else(|| panic!("no {name} among {:?}", receiver.metric_names()))
@@ -116,6 +137,7 @@ fn check(protocol: Protocol, variables: &[(&str, &str)]) {
     assert!(said(&output).contains(&format!("metrics and alerts go to {endpoint}")), "{}", said(&output));
     assert!(!said(&output).contains("do not reach"), "{}", said(&output));
     check_alerts(&receiver.logs(), &summary);
+    check_spans(&receiver);
     check_metrics(&receiver, &summary);
 }
 

@@ -16,8 +16,23 @@ pub(crate) struct Log {
     pub(crate) event: String,
     /// 9 is INFO, 13 WARN, 17 ERROR.
     pub(crate) severity: i64,
+    /// The trace and the span it belongs to, in hexadecimal.
+    pub(crate) ids: (String, String),
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) resource: BTreeMap<String, String>,
+}
+
+/// A span as it arrived. Ids are in hexadecimal.
+#[derive(Debug)]
+pub(crate) struct Span {
+    pub(crate) name: String,
+    /// Its own ids: of the trace, and of the span.
+    pub(crate) ids: (String, String),
+    /// Start and end, in nanoseconds since 1970.
+    pub(crate) times: (u64, u64),
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// Ids of the spans it links to.
+    pub(crate) links: Vec<(String, String)>,
 }
 
 /// One point of a metric as it arrived.
@@ -46,11 +61,28 @@ impl Receiver {
             Log {
                 event: text(&record["eventName"]),
                 severity: record["severityNumber"].as_i64().unwrap_or_default(),
+                ids: ids(&record),
                 attributes: attributes(&record["attributes"]),
                 resource: attributes(&serde_json::to_value(received.resource_attrs()).unwrap()),
             }
         };
         self.runtime.block_on(self.server.with_collector(|all| all.logs().iter().map(log).collect()))
+    }
+
+    /// Every span, in order of arrival.
+    pub(crate) fn spans(&self) -> Vec<Span> {
+        let span = |received: &mock_collector::TestSpan| {
+            let span = serde_json::to_value(received.span()).unwrap();
+            let time = |name: &str| text(&span[name]).parse::<u64>().unwrap();
+            Span {
+                name: text(&span["name"]),
+                ids: ids(&span),
+                times: (time("startTimeUnixNano"), time("endTimeUnixNano")),
+                attributes: attributes(&span["attributes"]),
+                links: span["links"].as_array().into_iter().flatten().map(ids).collect(),
+            }
+        };
+        self.runtime.block_on(self.server.with_collector(|all| all.spans().iter().map(span).collect()))
     }
 
     /// Every export of a metric, in order of arrival: its points.
@@ -80,6 +112,11 @@ fn points(metric: &Value) -> Vec<Point> {
         attributes: attributes(&point["attributes"]),
     };
     data["dataPoints"].as_array().unwrap().iter().map(point).collect()
+}
+
+/// Ids of a log record, a span or a link in OTLP's JSON form.
+fn ids(of: &Value) -> (String, String) {
+    (text(&of["traceId"]), text(&of["spanId"]))
 }
 
 /// Attributes in OTLP's JSON form: a list of keys and typed values.

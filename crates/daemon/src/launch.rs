@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::config::duration::Span;
 use crate::journal::ToJournal;
+use crate::telemetry::span;
 use kafka::Stop;
 use records::control::Run;
 use records::journal::{Challenger, Journal, RunOutcome, RunReport};
@@ -104,6 +105,8 @@ impl Launcher {
             .args(["train", "--json", "--spec"])
             .arg(&file)
             .envs(TRAINING_ENVIRONMENT)
+            // What the user's own tools do in there belongs to the run's span.
+            .env("TRACEPARENT", span::traceparent(&self.config.pipeline.name, run, attempt))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,20 +1,24 @@
-//! Logs to the terminal; metrics and alerts to an OpenTelemetry receiver where one is named, and
-//! metrics to whoever asks for `/metrics`.
+//! Logs to the terminal; metrics, alerts and spans to an OpenTelemetry receiver where one is named,
+//! and metrics to whoever asks for `/metrics`.
 
 pub(crate) mod catalogue;
+mod event;
 mod exporters;
 mod gauges;
+mod history;
+mod open;
+pub(crate) mod span;
 pub(crate) mod teller;
 
 use console::server::SharedView;
 use domain::Count;
 use exporters::Reach;
-use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter, MeterProvider};
-use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use records::alert::{Alert, State};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanProcessor};
+use records::alert::Alert;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,11 +29,14 @@ pub(crate) struct Telemetry(Option<Arc<Exporters>>);
 struct Exporters {
     /// `None`: no receiver is named.
     logs: Option<SdkLoggerProvider>,
+    /// Without a provider: our spans are made of records, with ids of their own.
+    spans: Option<BatchSpanProcessor>,
     metrics: SdkMeterProvider,
     registry: prometheus::Registry,
     meter: Meter,
     counters: Mutex<BTreeMap<&'static str, Counter<u64>>>,
     alerts_reach: Arc<Reach>,
+    spans_reach: Arc<Reach>,
     metrics_reach: Arc<Reach>,
     // The gRPC exporters need a runtime that lives as long as they do.
     runtime: tokio::runtime::Runtime,
@@ -58,17 +65,19 @@ pub(crate) fn start(filter: &str) -> Telemetry {
 fn open() -> anyhow::Result<Exporters> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let inside = runtime.enter();
-    let (alerts_reach, metrics_reach) = (Reach::of("alerts"), Reach::of("metrics"));
+    let (alerts_reach, spans_reach, metrics_reach) = (Reach::of("alerts"), Reach::of("spans"), Reach::of("metrics"));
     let logs = if exporters::has_receiver() {
         Some(exporters::logs(exporters::resource(), Arc::clone(&alerts_reach))?)
     } else {
         None
     };
+    let spans = exporters::spans(&exporters::resource(), Arc::clone(&spans_reach))?;
     let registry = prometheus::Registry::new();
     let metrics = exporters::metrics(exporters::resource(), &registry, Arc::clone(&metrics_reach))?;
     let meter = metrics.meter("vigie");
     drop(inside);
-    Ok(Exporters { logs, metrics, registry, meter, counters: Mutex::default(), alerts_reach, metrics_reach, runtime })
+    let counters = Mutex::default();
+    Ok(Exporters { logs, spans, metrics, registry, meter, counters, alerts_reach, spans_reach, metrics_reach, runtime })
 }
 
 impl Telemetry {
@@ -101,6 +110,11 @@ impl Telemetry {
         self.0.as_ref().is_some_and(|exporters| exporters.logs.is_some())
     }
 
+    /// Whether somebody is to be given spans.
+    pub(crate) fn has_receiver_of_spans(&self) -> bool {
+        self.0.as_ref().is_some_and(|exporters| exporters.spans.is_some())
+    }
+
     /// Metrics as `/metrics` shows them.
     pub(crate) fn prometheus(&self) -> String {
         let families = self.0.as_ref().map(|exporters| exporters.registry.gather()).unwrap_or_default();
@@ -110,20 +124,35 @@ impl Telemetry {
     /// Emits alerts as log events; whether the receiver has acknowledged them all.
     pub(crate) fn alerts(&self, alerts: &[Alert], pipeline: &str) -> bool {
         let Some(exporters) = &self.0 else { return true };
-        let Some(logs) = &exporters.logs else { return true };
+        let Some(logs) = exporters.logs.as_ref().filter(|_| !alerts.is_empty()) else { return true };
         let failures = exporters.alerts_reach.failures();
-        alerts.iter().for_each(|alert| emit(logs, alert, pipeline));
+        alerts.iter().for_each(|alert| event::emit(logs, alert, pipeline));
         // The batch may have left by itself: its failure shows in the count only.
         let is_flushed = logs.force_flush().is_ok() && exporters.alerts_reach.failures() == failures;
         let (name, value) = match is_flushed {
-            true => ("vigie.alerts.exported", alerts.iter().filter(|alert| event_name(alert).is_some()).count() as u64),
+            true => (
+                "vigie.alerts.exported",
+                alerts.iter().filter(|alert| event::event_name(alert).is_some()).count() as u64,
+            ),
             false => ("vigie.alerts.export_failures", 1),
         };
         self.counts(&[Count { name, attribute: None, value }], pipeline);
         is_flushed
     }
 
-    /// Hands over what is queued: logs first, then metrics.
+    /// Exports spans, waiting some seconds at most. What does not arrive is counted and not repeated:
+    /// no alert waits for what only explains it, and a receiver may take logs alone.
+    pub(crate) fn spans(&self, spans: Vec<SpanData>, pipeline: &str) {
+        let Some(exporters) = &self.0 else { return };
+        let Some(processor) = exporters.spans.as_ref().filter(|_| !spans.is_empty()) else { return };
+        let (value, failures) = (spans.len() as u64, exporters.spans_reach.failures());
+        spans.into_iter().for_each(|span| processor.on_end(span));
+        let has_arrived = processor.force_flush().is_ok() && exporters.spans_reach.failures() == failures;
+        let name = if has_arrived { "vigie.spans.exported" } else { "vigie.spans.lost" };
+        self.counts(&[Count { name, attribute: None, value }], pipeline);
+    }
+
+    /// Hands over what is queued: logs first, then metrics, then spans.
     pub(crate) fn stop(&self) {
         let Some(exporters) = &self.0 else { return };
         let _inside = exporters.runtime.enter();
@@ -131,88 +160,8 @@ impl Telemetry {
             exporters.alerts_reach.tell_failure(&logs.shutdown());
         }
         exporters.metrics_reach.tell_failure(&exporters.metrics.shutdown());
-    }
-}
-
-/// Emits one alert as a log event.
-fn emit(logs: &SdkLoggerProvider, alert: &Alert, pipeline: &str) {
-    let Some(name) = event_name(alert) else { return };
-    let logger = logs.logger("vigie");
-    let mut record = logger.create_log_record();
-    record.set_event_name(name);
-    let (severity, text) = match alert.state {
-        State::Resolved => (Severity::Info, "INFO"),
-        _ if alert.tier == "page" => (Severity::Error, "ERROR"),
-        _ => (Severity::Warn, "WARN"),
-    };
-    record.set_severity_number(severity);
-    record.set_severity_text(text);
-    record.set_body(AnyValue::from(format!(
-        "{} in {}: {:.4} against {:.4} in the window from {}",
-        name, pipeline, alert.value, alert.threshold, alert.window.start
-    )));
-    let mut attribute = |key: &'static str, value: AnyValue| record.add_attribute(Key::from_static_str(key), value);
-    attribute("vigie.pipeline", pipeline.to_owned().into());
-    attribute("vigie.alert.id", alert.id.clone().into());
-    attribute("vigie.alert.tier", alert.tier.clone().into());
-    attribute("vigie.segment", alert.segment.clone().into());
-    attribute("vigie.version", alert.version.clone().into());
-    attribute("vigie.score", alert.value.into());
-    attribute("vigie.threshold", alert.threshold.into());
-    attribute("vigie.window.start", alert.window.start.clone().into());
-    attribute("vigie.window.end", alert.window.end.clone().into());
-    attribute("vigie.features", alert.features.join(",").into());
-    if !alert.example_ids.is_empty() {
-        attribute("vigie.example_ids", alert.example_ids.join(",").into());
-    }
-    if !alert.detail.is_empty() {
-        attribute("vigie.detail", alert.detail.clone().into());
-    }
-    if let Some(run) = alert.run.and_then(|run| i64::try_from(run).ok()) {
-        attribute("vigie.run", run.into());
-    }
-    logger.emit(record);
-}
-
-/// Event names are static: one per kind and state. A held alert is no event.
-fn event_name(alert: &Alert) -> Option<&'static str> {
-    match (alert.name.as_str(), alert.state) {
-        ("vigie.drift", State::Raised) => Some("vigie.drift.raised"),
-        ("vigie.drift", State::Resolved) => Some("vigie.drift.resolved"),
-        ("vigie.accuracy_loss", State::Raised) => Some("vigie.accuracy_loss.raised"),
-        ("vigie.accuracy_loss", State::Resolved) => Some("vigie.accuracy_loss.resolved"),
-        ("vigie.data_quality", State::Raised) => Some("vigie.data_quality.raised"),
-        ("vigie.data_quality", State::Resolved) => Some("vigie.data_quality.resolved"),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_alert_is_an_event_when_it_is_raised_and_when_it_is_resolved() {
-        let alert = |name: &str, state| Alert {
-            id: "id".to_owned(),
-            name: name.to_owned(),
-            state,
-            tier: "page".to_owned(),
-            window: records::window::Span { start: String::new(), end: String::new() },
-            value: 1.0,
-            threshold: 0.5,
-            segment: "*".to_owned(),
-            version: "v".to_owned(),
-            features: Vec::new(),
-            example_ids: Vec::new(),
-            run: None,
-            detail: String::new(),
-        };
-        for name in ["vigie.drift", "vigie.accuracy_loss", "vigie.data_quality"] {
-            assert_eq!(event_name(&alert(name, State::Raised)), Some(format!("{name}.raised").as_str()));
-            assert_eq!(event_name(&alert(name, State::Resolved)), Some(format!("{name}.resolved").as_str()));
-            assert_eq!(event_name(&alert(name, State::Held)), None, "held is no news");
+        if let Some(spans) = &exporters.spans {
+            exporters.spans_reach.tell_failure(&spans.shutdown());
         }
-        assert_eq!(event_name(&alert("vigie.unknown", State::Raised)), None);
     }
 }

@@ -9,7 +9,7 @@ use opentelemetry::metrics::Meter;
 /// A counter: name, unit, the attribute it is split by, meaning.
 pub(super) type Counter = (&'static str, &'static str, Option<&'static str>, &'static str);
 
-pub(super) const COUNTERS: [Counter; 42] = [
+pub(super) const COUNTERS: [Counter; 44] = [
     ("vigie.score.events", "{event}", None, "Events read"),
     ("vigie.score.predictions", "{prediction}", None, "Predictions published"),
     ("vigie.score.rejected", "{event}", Some("vigie.reason"), "Events sent to the rejected topic"),
@@ -52,6 +52,8 @@ pub(super) const COUNTERS: [Counter; 42] = [
     ("vigie.transactions.aborted", "{transaction}", Some("vigie.stage"), "Transactions given up and done again"),
     ("vigie.alerts.exported", "{alert}", None, "Alerts the receiver has acknowledged"),
     ("vigie.alerts.export_failures", "{attempt}", None, "Attempts to export alerts that failed; they are repeated"),
+    ("vigie.spans.exported", "{span}", None, "Spans the receiver has acknowledged"),
+    ("vigie.spans.lost", "{span}", None, "Spans the receiver did not acknowledge in time; they are not repeated"),
 ];
 
 /// A counter with what the catalogue says of it.
@@ -75,10 +77,22 @@ pub(super) const EVENTS: [Event; 6] = [
     ("vigie.data_quality.resolved", "INFO 9", "the slice it happened in is over"),
 ];
 
-/// An attribute of events or metrics: name, where, meaning.
-pub(super) const ATTRIBUTES: [Event; 18] = [
+/// A span: name, start, end, what it links to.
+type Span = (&'static str, &'static str, &'static str, &'static str);
+
+const ALERT_LINKS: &str = "the first attempt of the run it started, if any";
+
+pub(super) const SPANS: [Span; 4] = [
+    ("vigie.accuracy_loss", "the alert is raised", "it is resolved", ALERT_LINKS),
+    ("vigie.drift", "the alert is raised", "it is resolved", ALERT_LINKS),
+    ("vigie.data_quality", "the alert is raised", "it is resolved", ALERT_LINKS),
+    ("vigie.run", "the attempt is ordered", "its outcome is decided", "the alert that started the run, if any"),
+];
+
+/// An attribute of events, spans or metrics: name, where, meaning. Spans of alerts have those of their events.
+pub(super) const ATTRIBUTES: [Event; 21] = [
     ("vigie.pipeline", "all", "name of the pipeline"),
-    ("vigie.version", "events, drift, accuracy, windows", "model version; `*` is the sum over versions"),
+    ("vigie.version", "events, `vigie.run`, drift, accuracy, windows", "model version; `*` is the sum over versions"),
     ("vigie.feature", "drift", "column; `prediction` is the output"),
     ("vigie.metric", "estimates", "metric: `accuracy`, `auc`, …"),
     ("vigie.reason", "rejected", "reason code"),
@@ -93,8 +107,11 @@ pub(super) const ATTRIBUTES: [Event; 18] = [
     ("vigie.window.end", "events", "its end"),
     ("vigie.features", "events", "columns concerned, worst first"),
     ("vigie.example_ids", "events", "ids of some events concerned"),
-    ("vigie.detail", "events", "the numbers and what they rest on, for a person"),
-    ("vigie.run", "events", "the retraining run it started"),
+    ("vigie.detail", "events, `vigie.run`", "the numbers and what they rest on, for a person"),
+    ("vigie.run", "events, `vigie.run`", "number of the retraining run; of an alert, the run it started"),
+    ("vigie.attempt", "`vigie.run`", "number of the attempt"),
+    ("vigie.trigger", "`vigie.run`", "what proposed the run: `harm`, `follow_up`, `new_labels`, `schedule`, `command`"),
+    ("vigie.outcome", "`vigie.run`", "`promoted`, `refused`, `failed`"),
 ];
 
 /// Name on `/metrics`, as the OpenTelemetry specification translates it.
@@ -119,6 +136,15 @@ fn table(page: &mut String, head: &[&str], rows: impl Iterator<Item = Vec<String
     rows.for_each(|cells| line(&cells.join(" | ")));
 }
 
+/// What stands above the table of spans.
+const SPANS_HEAD: &str = "\n## Spans\n\n\
+    Each alert has a trace, and so has each retraining run, with a span per attempt.\n\
+    Every log record of an alert carries the ids of its trace and span; the span follows when the alert is resolved, with the attributes of the event.\n\
+    The trace id is XXH3 (128 bits, seed 0) of the alert's id, or of `PIPELINE/run/NUMBER`.\n\
+    Start and end are the times at which the records were written.\n\
+    The process of a run finds its span in `TRACEPARENT`.\n\
+    Spans are exported by one of the pipeline's processes, before it commits: again after a crash, with the same ids, and not again if the receiver does not answer.\n\n";
+
 /// The page `config/telemetry.md`.
 pub(crate) fn markdown() -> String {
     let mut page = String::from(
@@ -136,6 +162,14 @@ pub(crate) fn markdown() -> String {
         &mut page,
         &["event", "severity", "when"],
         EVENTS.iter().map(|(name, severity, when)| own([&code(name), severity, when])),
+    );
+    page.push_str(SPANS_HEAD);
+    table(
+        &mut page,
+        &["span", "start", "end", "links to"],
+        SPANS.iter().map(|(name, start, end, links)| {
+            vec![code(name), (*start).to_owned(), (*end).to_owned(), (*links).to_owned()]
+        }),
     );
     page.push_str("\n## Gauges\n\n");
     let gauges = GAUGES.iter().map(|gauge| {

@@ -9,6 +9,7 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -84,6 +85,22 @@ pub(super) fn logs(resource: Resource, reach: Arc<Reach>) -> anyhow::Result<SdkL
     Ok(provider.with_log_processor(processor).build())
 }
 
+/// What takes spans, if they are exported.
+pub(super) fn spans(resource: &Resource, reach: Arc<Reach>) -> anyhow::Result<Option<BatchSpanProcessor>> {
+    if !has_receiver() || !is_exported("OTEL_TRACES_EXPORTER") {
+        return Ok(None);
+    }
+    let builder = opentelemetry_otlp::SpanExporter::builder();
+    let inner = if is_grpc() {
+        builder.with_tonic().build()?
+    } else {
+        builder.with_http().with_protocol(Protocol::HttpBinary).build()?
+    };
+    let mut processor = BatchSpanProcessor::builder(Told { inner, reach }).build();
+    processor.set_resource(resource);
+    Ok(Some(processor))
+}
+
 /// The provider of metrics, which a registry shows whether or not they are exported.
 pub(super) fn metrics(
     resource: Resource,
@@ -156,6 +173,22 @@ struct Told<E> {
 
 impl<E: LogExporter> LogExporter for Told<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let result = self.inner.export(batch).await;
+        self.reach.tell(&result);
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
+impl<E: SpanExporter> SpanExporter for Told<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let result = self.inner.export(batch).await;
         self.reach.tell(&result);
         result

@@ -1,10 +1,14 @@
-//! Hands alerts to the receiver: by one process of the pipeline, until the receiver has them.
+//! Hands alerts, and the spans of alerts and runs, to the receiver: by one process of the pipeline,
+//! alerts until the receiver has them.
 //!
 //! The processes are a group on the alerts topic, and an offset is committed once the receiver has
 //! acknowledged what comes before it. So an alert arrives though the process that raised it is gone,
 //! or the receiver was away; after a crash it may arrive twice, with the same id and event name.
+//! Another group on the control topic tells the spans of runs. A span is sent before its offset is
+//! committed, once: nothing is held for one that does not arrive.
 
 use super::Telemetry;
+use super::history::History;
 use crate::config::Config;
 use crate::topics::{self, Layout};
 use domain::{RawBatch, TopicRole};
@@ -29,8 +33,12 @@ pub(crate) struct Tell {
     pub(crate) connection: Connection,
     /// The group of all processes of the pipeline.
     pub(crate) group: String,
-    /// The alerts topic.
+    /// What is read: alerts, or decisions, for the runs among them.
+    pub(crate) role: TopicRole,
+    /// Its topic.
     pub(crate) topic: String,
+    /// That topic and others whose past is needed to make spans.
+    pub(crate) past: Vec<(TopicRole, String)>,
     /// The pipeline's name.
     pub(crate) pipeline: String,
     /// The receiver.
@@ -39,54 +47,77 @@ pub(crate) struct Tell {
     pub(crate) stop: Stop,
 }
 
-/// Starts telling on a thread of its own; `None` if no receiver is named. When this returns, what is
-/// written to the topic from now on will be told.
-pub(crate) fn start(tell: Tell) -> anyhow::Result<Option<JoinHandle<()>>> {
-    if !tell.telemetry.has_receiver() {
-        return Ok(None);
+/// Starts telling, each on a thread of its own, what a receiver is named for. When this returns, what
+/// is written to the topics from now on will be told.
+pub(crate) fn start(tells: [Tell; 2]) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let mut telling = Vec::new();
+    for tell in tells.into_iter().filter(Tell::has_receiver) {
+        let first = tell.join()?;
+        let name = format!("tell-{}", tell.role);
+        telling.push(std::thread::Builder::new().name(name).spawn(move || tell.run(first))?);
     }
-    let first = tell.join()?;
-    Ok(Some(std::thread::Builder::new().name("tell".to_owned()).spawn(move || tell.run(first))?))
+    Ok(telling)
 }
 
-/// Waits for the end of a teller; the stop has been requested.
-pub(crate) fn join(telling: Option<JoinHandle<()>>) -> anyhow::Result<()> {
-    telling.map_or(Ok(()), |thread| thread.join().map_err(|_| anyhow::anyhow!("the teller panicked")))
+/// Waits for the end of the tellers; the stop has been requested.
+pub(crate) fn join(telling: Vec<JoinHandle<()>>) -> anyhow::Result<()> {
+    telling.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a teller panicked")))
 }
 
 impl Tell {
-    /// Of a pipeline's alerts.
-    pub(crate) fn of(config: &Config, layout: &Layout, telemetry: &Telemetry, stop: &Stop) -> Self {
-        Self {
+    /// Of a pipeline's alerts, and of its runs.
+    pub(crate) fn of(config: &Config, layout: &Layout, telemetry: &Telemetry, stop: &Stop) -> [Self; 2] {
+        let topic = |role: TopicRole| layout.name(role).to_owned();
+        let tell = |group: &str, role: TopicRole, past: &[TopicRole]| Self {
             connection: topics::connection(config),
-            group: config.derived("alerts.told"),
-            topic: layout.name(TopicRole::Alerts).to_owned(),
+            group: config.derived(group),
+            role,
+            topic: topic(role),
+            past: past.iter().map(|role| (*role, topic(*role))).collect(),
             pipeline: config.pipeline.name.clone(),
             telemetry: telemetry.clone(),
             stop: stop.clone(),
+        };
+        [
+            tell("alerts.told", TopicRole::Alerts, &[TopicRole::Alerts]),
+            // A run may have been started by an alert.
+            tell("runs.told", TopicRole::Control, &[TopicRole::Control, TopicRole::Alerts]),
+        ]
+    }
+
+    fn has_receiver(&self) -> bool {
+        match self.role {
+            TopicRole::Alerts => self.telemetry.has_receiver(),
+            _ => self.telemetry.has_receiver_of_spans(),
         }
     }
 
     fn join(&self) -> Result<Subscriber, Error> {
-        Subscriber::join(&self.connection, &self.group, TopicRole::Alerts, &self.topic)
+        Subscriber::join(&self.connection, &self.group, self.role, &self.topic)
     }
 
     fn run(&self, first: Subscriber) {
+        let mut history =
+            History::new(self.connection.clone(), &self.group, self.role, self.past.clone(), &self.pipeline);
         let mut joined = Some(first);
         while !self.stop.requested() {
             let told = match joined.take() {
-                Some(mut subscriber) => self.tell(&mut subscriber),
+                Some(mut subscriber) => self.tell(&mut subscriber, &mut history),
                 None => self.join().map(|subscriber| joined = Some(subscriber)),
             };
             if let Err(error) = told {
-                tracing::warn!(%error, "alerts are not exported now; trying again");
+                tracing::warn!(%error, "{} are not exported now; trying again", self.what());
                 self.wait(AGAIN_AFTER);
             }
         }
     }
 
+    fn what(&self) -> &'static str {
+        if self.role == TopicRole::Alerts { "alerts" } else { "runs" }
+    }
+
     /// Tells what comes, until the stop, or until the receiver has been away for too long.
-    fn tell(&self, subscriber: &mut Subscriber) -> Result<(), Error> {
+    fn tell(&self, subscriber: &mut Subscriber, history: &mut History) -> Result<(), Error> {
         let mut last = Instant::now();
         loop {
             let is_over =
@@ -99,7 +130,7 @@ impl Tell {
                 continue;
             }
             last = Instant::now();
-            let alerts = alerts(&batches);
+            let alerts = alerts(batches.iter().filter(|batch| batch.role == TopicRole::Alerts));
             while !self.telemetry.alerts(&alerts, &self.pipeline) {
                 let is_held = last.elapsed() >= HOLD_MAX;
                 if is_held || self.stop.requested() && self.stop.left_of(LAST_MAX) == Duration::ZERO {
@@ -107,7 +138,13 @@ impl Tell {
                 }
                 self.wait(AGAIN_AFTER);
             }
+            if self.telemetry.has_receiver_of_spans() {
+                let spans = batches.iter().flat_map(|batch| history.spans(batch)).collect();
+                self.telemetry.spans(spans, &self.pipeline);
+            }
             subscriber.commit(&batches)?;
+            // Quiet is counted from here: handing over takes time, and more may have come meanwhile.
+            last = Instant::now();
         }
     }
 
@@ -120,7 +157,7 @@ impl Tell {
 }
 
 /// What cannot be read was not written by a judge.
-fn alerts(batches: &[RawBatch]) -> Vec<Alert> {
-    let values = batches.iter().flat_map(RawBatch::iter).filter_map(|record| record.value);
+fn alerts<'a>(batches: impl Iterator<Item = &'a RawBatch>) -> Vec<Alert> {
+    let values = batches.flat_map(RawBatch::iter).filter_map(|record| record.value);
     values.filter_map(|value| records::from_json(value).ok()).collect()
 }
