@@ -1,7 +1,7 @@
 //! From configuration to the values each stage wants.
 
 use crate::config::Config;
-use crate::config::checks::classes;
+use crate::config::checks::{classes, cost};
 use crate::config::duration::Span;
 use crate::config::file::{RetrainOn, TimeUnit};
 use crate::effects::Effects;
@@ -78,7 +78,7 @@ pub(crate) fn join(config: &Config, layout: &Layout) -> Box<dyn Stage> {
         shape: shape(config),
         event_partitions: layout.event_partitions(),
         label_partitions: layout.label_partitions(),
-        unlabelled: track::Unlabelled::Unknown,
+        unlabelled: config.labels.unlabelled,
         rows_max: track::ROWS_MAX,
     }))
 }
@@ -96,6 +96,9 @@ pub(crate) fn judge(config: &Config, layout: &Layout, swaps: Option<&Arc<SwapTab
         label_partitions: layout.label_partitions(),
         tracking_partitions: usize::try_from(layout.tracking).unwrap_or(1),
         shape: shape(config),
+        unlabelled: config.labels.unlabelled,
+        cost: cost(config),
+        quantile: config.accuracy.quantile,
         false_alarms: judge::Budget {
             count: config.alerts.false_alarms.count,
             period_ms: config.alerts.false_alarms.period.as_ms(),
@@ -173,6 +176,7 @@ fn spec(config: &Config, cut_off_ms: i64, cause: train::Cause) -> train::Spec {
         maturity_ms: config.labels.maturity.as_ms(),
         slice_ms: config.windows.length.as_ms(),
         horizon_ms: config.labels.horizon.as_ms(),
+        unlabelled: config.labels.unlabelled,
         cause,
         champion: None,
         first_rows: None,

@@ -2,7 +2,8 @@
 //!
 //! It does no I/O, reads no clock and spawns nothing.
 //! Read in this order: [`stage`] (what a stage is), [`batch`] (what goes in), [`output`] (what
-//! comes out), [`time`], [`line_up`] (which versions score), [`schema`], [`feature`], [`fixed`].
+//! comes out), [`time`], [`line_up`] (which versions score), [`schema`], [`feature`], [`fixed`],
+//! [`unlabelled`].
 
 pub mod batch;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod output;
 pub mod schema;
 pub mod stage;
 pub mod time;
+pub mod unlabelled;
 
 pub use batch::{Header, RawBatch, RawRecord};
 pub use error::ErrorClass;
@@ -25,3 +27,4 @@ pub use output::{Count, Effect, OutputRecord, Outputs, TopicRole};
 pub use schema::{EventSchema, Field, FieldType, Task};
 pub use stage::{Input, Prepared, Preparer, Stage, StageError};
 pub use time::{Slices, Watermarks};
+pub use unlabelled::Unlabelled;

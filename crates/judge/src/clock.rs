@@ -1,9 +1,9 @@
 //! Stream time as the markers tell it: which slices are closed, mature and final.
 
 use crate::config::Config;
-use domain::SourcePartition;
 use domain::Watermarks;
 use domain::time::Watermark;
+use domain::{SourcePartition, Unlabelled};
 use records::journal::JoinMarker;
 use records::tracking::{Marker, StreamKind};
 use serde::{Deserialize, Serialize};
@@ -75,9 +75,13 @@ impl Clock {
         self.closed_ms
     }
 
-    /// Slices that end at or before this are closed and mature.
+    /// Slices that end at or before this are closed and mature. Where the absence of a label is one,
+    /// join says so when a slice is final, and not before.
     pub(crate) fn mature_until_ms(&self, config: &Config) -> Option<i64> {
         let (events, labels) = self.joined_ms?;
+        if config.unlabelled == Unlabelled::Negative {
+            return Some(self.closed_ms?.min(self.final_until_ms(config)?));
+        }
         Some(self.closed_ms?.min(events).min(labels.saturating_sub(config.maturity_ms)))
     }
 
@@ -93,5 +97,24 @@ impl Clock {
         let reached = |marks: &Marks, expected, until| marks.least(expected).is_some_and(|least| least >= until);
         reached(&self.archived_events, config.event_partitions, cut_off_ms)
             && reached(&self.archived_labels, config.label_partitions, cut_off_ms.saturating_add(config.maturity_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clock;
+    use crate::config::Config;
+    use crate::tests::fixtures::config;
+    use domain::Unlabelled;
+
+    #[test]
+    fn a_slice_is_mature_when_its_labels_are_there_even_those_that_never_come() {
+        let slice = config().slices.length_ms;
+        // Join has seen 5 slices of events and 9 of labels, score 7 of events; maturity is one slice.
+        let clock = Clock { closed_ms: Some(7 * slice), joined_ms: Some((5 * slice, 9 * slice)), ..Clock::default() };
+        assert_eq!(clock.mature_until_ms(&config()), Some(5 * slice));
+        let negative = Config { unlabelled: Unlabelled::Negative, maturity_ms: 3 * slice, ..config() };
+        assert_eq!(clock.mature_until_ms(&negative), Some(2 * slice));
+        assert_eq!(clock.final_until_ms(&negative), Some(2 * slice));
     }
 }

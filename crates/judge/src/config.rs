@@ -1,7 +1,7 @@
 //! What the judge must know: the pipeline's rules, and the reference of each version.
 
-use domain::Slices;
-use measure::Shape;
+use domain::{Slices, Unlabelled};
+use measure::{CostMatrix, Shape};
 use records::control::Promotion;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,14 @@ pub struct Config {
     pub tracking_partitions: usize,
     /// Task and number of classes.
     pub shape: Shape,
+    /// What a prediction means whose label never came: where it counts, a slice is judged once it is
+    /// final.
+    pub unlabelled: Unlabelled,
+    /// What pairs of label and prediction cost, if the user has said so: a metric `cost`.
+    pub cost: Option<CostMatrix>,
+    /// The quantile that a regression's predictions are meant as, if the user has said so: a metric
+    /// `pinball`.
+    pub quantile: Option<f64>,
     /// False alarms to people that are allowed; as many again of the tiers that page nobody.
     pub false_alarms: Budget,
     /// Population stability index that is still no drift.

@@ -4,6 +4,6 @@ mod contract;
 mod coverage;
 mod decisions;
 mod drift;
-mod fixtures;
+pub(crate) mod fixtures;
 mod simulation;
 mod world;

@@ -1,5 +1,6 @@
 //! Windows: accuracy and drift of a slice, beside its baselines.
 
+use crate::config::Config;
 use crate::coverage::Covered;
 use crate::drift;
 use crate::emit;
@@ -52,7 +53,7 @@ impl Turn<'_> {
             let expected = expected.get(&(segment.clone(), version.clone()));
             let of_segment = expected.and_then(|e| u64::try_from(e.rows()).ok()).unwrap_or(labelled);
             let baselines = self.baselines(slice, version, cell);
-            let mut metrics = metrics(&cell.served);
+            let mut metrics = metrics(&cell.served, self.config);
             metrics.extend(estimated::kappas(cell, baselines.get("majority").unwrap_or(&BTreeMap::new())));
             let record = Window {
                 window: window.clone(),
@@ -120,16 +121,22 @@ impl Turn<'_> {
         let of = if version == ALL { newest().cloned() } else { Some(Version::new(version)) };
         let known = of.and_then(|version| self.known.get(&version));
         let majority = known.map(|known| measure::majority(&cell.served, &known.class_rates)).unwrap_or_default();
+        let values = |performance| values(performance, self.config);
         let all = [("majority", majority), ("last_label", values(&cell.last_label)), ("frozen", values(&cell.frozen))];
         all.into_iter().filter(|(_, values)| !values.is_empty()).map(|(name, v)| (name.to_owned(), v)).collect()
     }
 }
 
-fn metrics(performance: &Performance) -> BTreeMap<String, Estimate> {
-    let finite = performance.metrics().into_iter().filter(|(_, estimate)| estimate.value.is_finite());
+fn metrics(performance: &Performance, config: &Config) -> BTreeMap<String, Estimate> {
+    let mut metrics = performance.metrics();
+    let cost = config.cost.as_ref().and_then(|matrix| performance.cost(matrix));
+    let pinball = config.quantile.and_then(|quantile| performance.pinball(quantile)).map(measure::Estimate::bare);
+    metrics.extend(cost.map(|cost| ("cost".to_owned(), cost)));
+    metrics.extend(pinball.map(|pinball| ("pinball".to_owned(), pinball)));
+    let finite = metrics.into_iter().filter(|(_, estimate)| estimate.value.is_finite());
     finite.map(|(name, e)| (name, Estimate { value: e.value, low: e.low, high: e.high })).collect()
 }
 
-fn values(performance: &Performance) -> BTreeMap<String, f64> {
-    metrics(performance).into_iter().map(|(name, estimate)| (name, estimate.value)).collect()
+fn values(performance: &Performance, config: &Config) -> BTreeMap<String, f64> {
+    metrics(performance, config).into_iter().map(|(name, estimate)| (name, estimate.value)).collect()
 }

@@ -2,6 +2,7 @@
 
 use crate::baseline::Labels;
 use crate::binary::Binary;
+use crate::cost::{CostMatrix, cost};
 use crate::interval::Estimate;
 use crate::loss::{Shape, class_of};
 use crate::multiclass::Multiclass;
@@ -109,6 +110,21 @@ impl Performance {
     #[must_use]
     pub fn right(&self) -> i64 {
         self.confusion().into_iter().filter(|(label, predicted, _)| label == predicted).map(|(_, _, rows)| rows).sum()
+    }
+
+    /// Mean cost of a row; `None` without rows and in regression.
+    #[must_use]
+    pub fn cost(&self, matrix: &CostMatrix) -> Option<Estimate> {
+        cost(self.confusion(), matrix)
+    }
+
+    /// See [`Regression::pinball`]; `None` of classes.
+    #[must_use]
+    pub fn pinball(&self, quantile: f64) -> Option<f64> {
+        match self {
+            Self::Regression(sums) => sums.pinball(quantile),
+            Self::Binary(_) | Self::Multiclass(_) => None,
+        }
     }
 
     /// By name, as far as the rows allow; what is undefined on them is left out.

@@ -37,7 +37,7 @@ mod tests;
 
 use crate::error::Error;
 use crate::rules::Rules;
-use domain::{Input, OutputRecord, Outputs, RawBatch, SourcePartition, Stage, StageError, Task, TopicRole};
+use domain::{Input, OutputRecord, Outputs, RawBatch, SourcePartition, Stage, StageError, Task, TopicRole, Unlabelled};
 use measure::{Cell, Shape};
 use pane::Pane;
 use records::journal::{Coverage, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal};
@@ -77,18 +77,6 @@ pub struct JoinConfig {
 /// two segment columns (`examples/memory.rs`), a label 40, and up to 190 while nobody knows its id
 /// and its time lies ahead: at most 0.8 GB for a source partition.
 pub const ROWS_MAX: usize = 4_000_000;
-
-/// What a prediction means whose label has not come when its slice is final.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub enum Unlabelled {
-    /// Nothing is known of it: it is in no cell.
-    #[default]
-    Unknown,
-    /// It is of the negative class, as where only fraud is ever reported. It enters the cells of
-    /// phase `Late` when its slice is final: windows count it then, and tests, which see the
-    /// labels of before maturity, do not. Binary classification only; elsewhere as `Unknown`.
-    Negative,
-}
 
 impl JoinConfig {
     /// Values of one score.

@@ -11,7 +11,8 @@ pub mod intake;
 pub mod join;
 pub mod rules;
 
+pub use domain::Unlabelled;
 pub use error::Error;
 pub use intake::{Align, Intake, IntakeConfig};
-pub use join::{Join, JoinConfig, ROWS_MAX, Unlabelled};
+pub use join::{Join, JoinConfig, ROWS_MAX};
 pub use rules::Rules;

@@ -102,6 +102,7 @@ async fn main() {
         maturity_ms: DAY / 2,
         slice_ms: DAY,
         horizon_ms: 3 * DAY,
+        unlabelled: domain::Unlabelled::Unknown,
         cause: Cause::First,
         champion: None,
         first_rows: None,

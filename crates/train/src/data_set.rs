@@ -1,12 +1,12 @@
 //! Archive and labels joined: the rows a run trains on.
 
-use crate::{Error, Spec};
+use crate::{Cause, Error, Spec};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
-use arrow::compute::{cast, concat, take};
+use arrow::compute::{cast, concat, max, take};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit, UInt32Type};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use domain::Slices;
+use domain::{Slices, Task, Unlabelled};
 use std::sync::Arc;
 use store::{Store, StreamKind};
 
@@ -83,8 +83,18 @@ WITH repeated AS (
   WHERE NOT EXISTS (SELECT 1 FROM corrected c WHERE c._id = k._id)
   UNION ALL
   SELECT _id, _time, _row, _label_time, _value FROM newest WHERE _rank = 1
-)
+)";
+
+const LABELLED: &str = "
 SELECT _row, _time, _label_time, _value FROM in_force ORDER BY _time, _id";
+
+/// Where the absence of a label is one, it is known when the horizon is over.
+const ASSUMED_TOO: &str = ", assumed AS (
+  SELECT _id, _time, _row, _time + $HORIZON AS _label_time, 0.0 AS _value FROM firsts f
+  WHERE _time < $ASSUMED_BEFORE AND NOT EXISTS (SELECT 1 FROM known k WHERE k._id = f._id)
+)
+SELECT _row, _time, _label_time, _value FROM (SELECT * FROM in_force UNION ALL SELECT * FROM assumed)
+ORDER BY _time, _id";
 
 /// Reads everything stored and joins it as of the spec's cut-off.
 pub(crate) async fn load(store: &Store, spec: &Spec) -> Result<DataSet, Error> {
@@ -97,16 +107,18 @@ pub(crate) async fn load(store: &Store, spec: &Spec) -> Result<DataSet, Error> {
 /// matter.
 pub(crate) async fn join(spec: &Spec, events: &[RecordBatch], labels: &[RecordBatch]) -> Result<DataSet, Error> {
     let cut_off_ms = Slices::of(spec.slice_ms).start(spec.cut_off_ms);
+    let labels = narrow(labels, "_label_time", Some("_value"))?;
+    let assumed_before_ms = assumed_before_ms(spec, &labels);
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
-    for (name, batch) in
-        [("events", narrow(events, "_time", None)?), ("labels", narrow(labels, "_label_time", Some("_value"))?)]
-    {
+    for (name, batch) in [("events", narrow(events, "_time", None)?), ("labels", labels)] {
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
         context.register_table(name, Arc::new(table))?;
     }
-    let sql = JOIN
+    let rest = if assumed_before_ms.is_some() { ASSUMED_TOO } else { LABELLED };
+    let sql = format!("{JOIN}{rest}")
         .replace("$CUT_OFF", &cut_off_ms.to_string())
         .replace("$LABELS_UNTIL", &spec.cut_off_ms.saturating_add(spec.maturity_ms).to_string())
+        .replace("$ASSUMED_BEFORE", &assumed_before_ms.unwrap_or_default().to_string())
         .replace("$HORIZON", &spec.horizon_ms.to_string());
     let found = context.sql(&sql).await?.collect().await?;
     let mut order = Vec::new();
@@ -119,6 +131,21 @@ pub(crate) async fn join(spec: &Spec, events: &[RecordBatch], labels: &[RecordBa
     }
     let rows = take_rows(&declared(spec, events)?, &order)?;
     Ok(DataSet { rows, times_ms, label_times_ms, labels: values })
+}
+
+/// Rows of before this have all labels they will ever have, and the absence of one counts. Labels up
+/// to the cut-off and maturity are archived when a run starts; how far the files of a first training
+/// go, only their newest label tells.
+fn assumed_before_ms(spec: &Spec, labels: &RecordBatch) -> Option<i64> {
+    if spec.unlabelled == Unlabelled::Unknown || spec.task != Task::BinaryClassification {
+        return None;
+    }
+    let mut known_until_ms = spec.cut_off_ms.saturating_add(spec.maturity_ms);
+    if spec.cause == Cause::First {
+        let times = labels.column_by_name("_time").and_then(|column| column.as_primitive_opt::<Int64Type>());
+        known_until_ms = known_until_ms.min(times.and_then(max)?);
+    }
+    Some(known_until_ms.saturating_sub(spec.horizon_ms))
 }
 
 /// A column of all batches, cast to a type; null where a batch lacks it.

@@ -1,7 +1,7 @@
 //! Everything a run needs, as JSON, and what it says while it runs.
 
 use crate::Error;
-use domain::{EventSchema, Task, Version};
+use domain::{EventSchema, Task, Unlabelled, Version};
 use measure::Shape;
 use prepare::Recipe;
 use records::control::Trigger;
@@ -49,6 +49,9 @@ pub struct Spec {
     pub slice_ms: i64,
     /// Labels later than their event by more than this are not used.
     pub horizon_ms: i64,
+    /// What it means when no label came within the horizon.
+    #[serde(default)]
+    pub unlabelled: Unlabelled,
     /// Why the run was ordered.
     pub cause: Cause,
     /// The champion to compare with.

@@ -48,6 +48,7 @@ fn spec(task: Task, families: &[&str], cut_off_ms: i64) -> Spec {
         maturity_ms: 2 * HOUR,
         slice_ms: DAY,
         horizon_ms: DAY,
+        unlabelled: domain::Unlabelled::Unknown,
         cause: Cause::First,
         champion: None,
         first_rows: None,
@@ -316,6 +317,44 @@ async fn each_event_counts_once_with_the_label_in_force_at_the_cut_off() {
             (0..data.len()).map(|i| (data.times_ms[i], amounts.value(i), data.labels[i])).collect();
         assert_eq!(found, expected, "cut {cut}");
         assert_eq!(data.rows.column_by_name("shop").unwrap().data_type(), &DataType::Utf8);
+    }
+}
+
+/// (why, newest label's time, rows and labels expected): the horizon is 6 hours, the cut-off 24.
+#[tokio::test]
+async fn the_absence_of_a_label_is_one_where_the_spec_says_so() {
+    let events = [
+        (Some(0), "fraud", HOUR, 1.0),
+        (Some(1), "never", 2 * HOUR, 2.0),
+        (Some(2), "too late", 3 * HOUR, 3.0),
+        (Some(3), "never, in the evening", 23 * HOUR, 4.0),
+        (Some(4), "of the next slice", 24 * HOUR, 5.0),
+    ];
+    let known = [(HOUR, 1.0, 1.0)];
+    let assumed = [known[0], (2 * HOUR, 2.0, 0.0), (3 * HOUR, 3.0, 0.0)];
+    let evening = [assumed[0], assumed[1], assumed[2], (23 * HOUR, 4.0, 0.0)];
+    for (unlabelled, cause, newest, expected) in [
+        (domain::Unlabelled::Unknown, Cause::First, 40 * HOUR, &known[..]),
+        // Files tell by their newest label how far they go.
+        (domain::Unlabelled::Negative, Cause::First, 10 * HOUR, &assumed[..]),
+        (domain::Unlabelled::Negative, Cause::First, 40 * HOUR, &evening[..]),
+        // A run starts when the archive has every label up to cut-off and horizon.
+        (domain::Unlabelled::Negative, Cause::Trigger(Trigger::Harm), 10 * HOUR, &evening[..]),
+    ] {
+        let mut spec = spec(Task::BinaryClassification, &["gradient_boosting"], DAY);
+        (spec.horizon_ms, spec.maturity_ms, spec.unlabelled, spec.cause) = (6 * HOUR, 6 * HOUR, unlabelled, cause);
+        let labels = [
+            (Some(0), "fraud", 2 * HOUR, 1.0),
+            (Some(1), "too late", 9 * HOUR + 1, 1.0),
+            (Some(2), "unknown", newest, 1.0),
+        ];
+        let data = data_set::join(&spec, &[event_batch(&events)], &[label_batch(&labels)]).await.unwrap();
+        let amounts = data.rows.column_by_name("amount").unwrap().clone();
+        let amounts = amounts.as_any().downcast_ref::<Float64Array>().unwrap();
+        let found: Vec<(i64, f64, f64)> =
+            (0..data.len()).map(|i| (data.times_ms[i], amounts.value(i), data.labels[i])).collect();
+        assert_eq!(found, expected, "{unlabelled:?} {cause:?} {newest}");
+        assert!(data.label_times_ms.iter().zip(&data.times_ms).all(|(label, time)| label - time <= 6 * HOUR));
     }
 }
 

@@ -4,7 +4,8 @@ use super::duration::Span;
 use super::fault::nearest;
 use super::file::{Config, OneOrMore};
 use super::load::PROPERTIES;
-use domain::{FieldType, Task};
+use domain::{FieldType, Task, Unlabelled};
+use measure::CostMatrix;
 
 /// Faults as (dotted key, message).
 type Faults = Vec<(String, String)>;
@@ -18,6 +19,7 @@ pub(crate) fn check(config: &Config) -> Faults {
     name_fits_everywhere(config, &mut faults);
     classes_fit_the_task(config, &mut faults);
     columns_exist(config, &mut faults);
+    accuracy_fits_the_task(config, &mut faults);
     spans_agree(config, &mut faults);
     numbers_are_in_range(config, &mut faults);
     stages_are_in_range(config, &mut faults);
@@ -88,6 +90,33 @@ fn stages_are_in_range(config: &Config, faults: &mut Faults) {
     }
 }
 
+/// The cost of each pair of label and prediction, if there is one that fits.
+pub(crate) fn cost(config: &Config) -> Option<CostMatrix> {
+    let (rows, classes) = (config.accuracy.cost.as_ref()?, classes(config)?.len());
+    let is_square = rows.len() == classes && rows.iter().all(|row| row.len() == classes);
+    CostMatrix::new(classes, rows.concat()).ok().filter(|_| is_square)
+}
+
+fn accuracy_fits_the_task(config: &Config, faults: &mut Faults) {
+    let is_regression = config.pipeline.task == Task::Regression;
+    if config.accuracy.cost.is_some() && cost(config).is_none() {
+        let classes = classes(config).map_or(0, |classes| classes.len());
+        let fault = if is_regression {
+            "numbers have no table of costs; expected none in regression".to_owned()
+        } else {
+            format!("does not fit; expected {classes} rows of {classes} finite costs, by label, then by prediction")
+        };
+        faults.push(("accuracy.cost".into(), fault));
+    }
+    if let Some(quantile) = config.accuracy.quantile {
+        if !is_regression {
+            faults.push(("accuracy.quantile".into(), "classes have none; expected it in regression only".into()));
+        } else if !(quantile > 0.0 && quantile < 1.0) {
+            faults.push(("accuracy.quantile".into(), format!("{quantile} is none; expected a number between 0 and 1")));
+        }
+    }
+}
+
 /// Labels in class order: binary `[negative, positive]`, multiclass as configured, regression none.
 pub(crate) fn classes(config: &Config) -> Option<Vec<String>> {
     let pipeline = &config.pipeline;
@@ -144,6 +173,19 @@ fn spans_agree(config: &Config, faults: &mut Faults) {
             "labels.maturity".into(),
             format!("{} is longer than labels.horizon, {}", labels.maturity, labels.horizon),
         ));
+    }
+    if labels.unlabelled == Unlabelled::Negative {
+        if config.pipeline.task != Task::BinaryClassification {
+            let fault = "`negative` is for binary_classification only; expected `unknown`";
+            faults.push(("labels.unlabelled".into(), fault.to_owned()));
+        }
+        if labels.maturity != labels.horizon {
+            let fault = format!(
+                "is {}, expected labels.horizon, {}: with labels.unlabelled = \"negative\" tests that run before would see positive rows alone",
+                labels.maturity, labels.horizon
+            );
+            faults.push(("labels.maturity".into(), fault));
+        }
     }
     for (key, span) in [
         ("windows.length", windows.length),

@@ -2,7 +2,7 @@
 
 use super::duration::{Budget, Span};
 use super::property::Properties;
-use domain::{Field, Task};
+use domain::{Field, Task, Unlabelled};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) segments: Vec<Segment>,
     #[serde(default)]
     pub(crate) train: Train,
+    #[serde(default)]
+    pub(crate) accuracy: Accuracy,
     #[serde(default)]
     pub(crate) alerts: Alerts,
     #[serde(default)]
@@ -274,6 +276,9 @@ pub(crate) struct Labels {
     pub(crate) horizon: Span,
     /// Age at which a slice's labels are tested.
     pub(crate) maturity: Span,
+    /// What it means when none comes.
+    #[serde(default)]
+    pub(crate) unlabelled: Unlabelled,
 }
 
 fn kafka_timestamp() -> String {
@@ -333,6 +338,16 @@ impl Default for Train {
             time_limit: "10m".to_owned(),
         }
     }
+}
+
+/// `[accuracy]`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Accuracy {
+    /// By label, then by prediction, in class order.
+    pub(crate) cost: Option<Vec<Vec<f64>>>,
+    /// What the predictions of a regression are meant as.
+    pub(crate) quantile: Option<f64>,
 }
 
 /// `[alerts]`.

@@ -254,6 +254,19 @@ url = "file:///tmp/r"
         check(("version = 1", "version = 2"), &[], &["FILE:1:1: version: 2"]);
         check(("\"12h\"", "\"4d\""), &[], &["FILE:18:1: labels.maturity: 4d is longer than labels.horizon"]);
         check(("version = 1", "version = "), &[], &["FILE"]);
+        for (text, faults) in [
+            ("cost = [[0, 1], [25, 0]]", &[][..]),
+            (
+                "cost = [[0, 1, 25, 0]]",
+                &["FILE:20:1: accuracy.cost: does not fit; expected 2 rows of 2 finite costs"][..],
+            ),
+            ("quantile = 0.9", &["FILE:20:1: accuracy.quantile: classes have none"][..]),
+        ] {
+            check(("[registry]", &format!("[accuracy]\n{text}\n[registry]")), &[], faults);
+        }
+        let negative = "\"3d\"\nunlabelled = \"negative\"";
+        check(("\"3d\"", negative), &[], &["FILE:19:1: labels.maturity: is 12h, expected labels.horizon, 3d"]);
+        check(("\"3d\"\nmaturity = \"12h\"", &format!("{negative}\nmaturity = \"3d\"")), &[], &[]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) const ROWS_PER_PARTITION: u64 = 100;
 pub(super) const PARTITIONS: i32 = 2;
 pub(super) const SHAPE: Shape = Shape { task: Task::BinaryClassification, classes: 2 };
 
-pub(super) fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         pipeline: "p".to_owned(),
         slices: Slices::of(SLICE_MS),
@@ -26,6 +26,9 @@ pub(super) fn config() -> Config {
         label_partitions: 1,
         tracking_partitions: 2,
         shape: SHAPE,
+        unlabelled: domain::Unlabelled::Unknown,
+        cost: None,
+        quantile: None,
         false_alarms: Budget { count: 1.0, period_ms: 100 * SLICE_MS },
         drift_tolerance: 0.1,
         retrain: Retrain { on_new_labels: false, follow_ups: false, wait_for_runs: true, ..Retrain::default() },

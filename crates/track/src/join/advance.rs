@@ -1,11 +1,11 @@
 //! What the passing of stream time does to the table: rows ripen, are closed and forgotten, labels
 //! become orphans and are forgotten. Everything goes slice by slice; nothing is scanned.
 
+use super::JoinConfig;
 use super::blocks::NO_LABEL;
 use super::entry::{Joined, Moment};
 use super::pane::Pane;
 use super::table::{Table, recount};
-use super::{JoinConfig, Unlabelled};
 use crate::rules::{Relation, Rules};
 use domain::{Fingerprint, Task};
 use std::collections::BTreeMap;
@@ -96,13 +96,15 @@ impl Table {
         let pending = rules.standing(Some(&row), self.labels.of(labels), moment).counts.pending;
         self.counters.pending = self.counters.pending.saturating_sub(pending);
         self.counters.expired += pending;
-        let counts_as_negative = config.unlabelled == Unlabelled::Negative
+        let counts_as_negative = config.unlabelled == domain::Unlabelled::Negative
             && config.shape.task == Task::BinaryClassification
             && row.time_ms >= moment.trained_until_ms;
         if pending > 0 && counts_as_negative {
             self.counters.assumed += pending;
             pane.assume(rules, &row);
-            let negative = Joined { mature: None, last: Some(0.0) };
+            // With tests at the horizon it is there when they run, like every label in time.
+            let is_tested = rules.maturity_ms >= rules.horizon_ms;
+            let negative = Joined { mature: is_tested.then_some(0.0), last: Some(0.0) };
             pane.replace(rules, &row, self.known(place, &row), Joined::NONE, negative);
         }
         let (head, _) = self

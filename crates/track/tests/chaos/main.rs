@@ -10,7 +10,7 @@ mod world;
 
 use records::journal::JoinCounters;
 use track::Unlabelled;
-use world::{Draw, Setting, World};
+use world::{Draw, HORIZON, MATURITY, Setting, World};
 
 #[test]
 fn any_order_cut_and_crash_gives_the_numbers_of_the_set() {
@@ -20,6 +20,7 @@ fn any_order_cut_and_crash_gives_the_numbers_of_the_set() {
         let setting = Setting {
             tracking_partitions: [1, 2, 5][seed % 3],
             unlabelled: if seed % 2 == 0 { Unlabelled::Unknown } else { Unlabelled::Negative },
+            maturity_ms: if seed % 8 < 6 { MATURITY } else { HORIZON },
             rows_max: if seed % 4 < 2 { usize::MAX } else { 40 },
         };
         let mut draw = Draw(seed as u64);

@@ -3,7 +3,7 @@
 //! predictions with whole numbers of its own beside it.
 
 use super::replicas::{SHAPE, harm, version};
-use super::world::{HORIZON, Item, MATURITY, S, SEGMENTS, SLICE, TRAINED_UNTIL, World, score, segment};
+use super::world::{HORIZON, Item, S, SEGMENTS, SLICE, TRAINED_UNTIL, World, score, segment};
 use domain::ids::tracking_partition;
 use measure::{Cell, Row};
 use records::journal::{JoinCounters, Phase};
@@ -154,7 +154,7 @@ fn settle(
         truth.counters.duplicate += same as u64;
         truth.counters.corrected += (in_time.len() - 1 - same) as u64;
         truth.counters.in_training += u64::from(in_training);
-        mature = in_time.iter().rev().find(|l| l.time < end + MATURITY).map(|l| l.value);
+        mature = in_time.iter().rev().find(|l| l.time < end + world.setting.maturity_ms).map(|l| l.value);
         last = in_force.value;
     } else if events_ms.min(labels_ms) >= end + HORIZON {
         truth.counters.expired += 1;
@@ -163,7 +163,7 @@ fn settle(
         }
         truth.counters.assumed += 1;
         covered.1 += 1;
-        (mature, last) = (None, 0.0);
+        (mature, last) = ((world.setting.maturity_ms >= HORIZON).then_some(0.0), 0.0);
     } else {
         truth.counters.pending += 1;
         return;

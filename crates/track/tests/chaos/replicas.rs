@@ -1,7 +1,7 @@
 //! Two replicas that share the tracking partitions, crash, lose partitions, and read logs again.
 
 use super::oracle::{Covered, Key};
-use super::world::{Draw, HORIZON, Item, MATURITY, S, SEGMENTS, SLICE, TRAINED_UNTIL, World, score, segment};
+use super::world::{Draw, HORIZON, Item, S, SEGMENTS, SLICE, TRAINED_UNTIL, World, score, segment};
 use domain::ids::tracking_partition;
 use domain::time::Watermark;
 use domain::{Harm, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices, SourcePartition, Stage, Task};
@@ -83,7 +83,12 @@ struct Tracked {
 
 fn config(world: &World) -> JoinConfig {
     JoinConfig {
-        rules: Rules { slices: Slices::of(SLICE), horizon_ms: HORIZON, maturity_ms: MATURITY, orphan_after_ms: S },
+        rules: Rules {
+            slices: Slices::of(SLICE),
+            horizon_ms: HORIZON,
+            maturity_ms: world.setting.maturity_ms,
+            orphan_after_ms: S,
+        },
         shape: SHAPE,
         event_partitions: 2,
         label_partitions: 2,

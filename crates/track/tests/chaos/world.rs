@@ -43,6 +43,7 @@ pub(crate) struct Setting {
     pub(crate) tracking_partitions: i32,
     pub(crate) unlabelled: Unlabelled,
     pub(crate) rows_max: usize,
+    pub(crate) maturity_ms: i64,
 }
 
 /// A record of a source partition.

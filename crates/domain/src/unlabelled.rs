@@ -1,0 +1,16 @@
+//! What the absence of a label means.
+
+use serde::{Deserialize, Serialize};
+
+/// What a prediction means whose label has not come within the horizon.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unlabelled {
+    /// Nothing is known of it: it counts nowhere, and nothing is learnt from it.
+    #[default]
+    Unknown,
+    /// It is of the negative class, as where only fraud is ever reported: it counts when its slice is
+    /// final, and training learns it. Binary classification only; elsewhere as `Unknown`. Tests must
+    /// not run before, or they would see positive rows alone: maturity is the horizon then.
+    Negative,
+}
