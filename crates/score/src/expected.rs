@@ -1,13 +1,11 @@
 //! What the published scores expect of themselves: sums per slice and segment, before any label.
 
 use crate::Error;
-use crate::pane::{BYTES_MAX, Entry};
+use crate::pane::{Entry, write_pane};
 use crate::run::{Batch, ScoredRun};
-use crate::tracking::push;
-use domain::{Outputs, TopicRole, Version};
+use domain::{Outputs, Version};
 use measure::{ChildSums, Expected, Forecast};
 use records::journal::{ExpectedCell, ExpectedPane};
-use records::kind;
 use std::collections::BTreeMap;
 
 /// All rows.
@@ -32,8 +30,24 @@ pub(crate) struct Adding<'a> {
     empty: Forecast,
 }
 
-/// Adds a row to sums of its kind.
-type AddRow<'a> = dyn FnMut(&mut Forecast, u32) + 'a;
+/// What one row expects of itself.
+enum Row<'a> {
+    Classes { score: &'a [f64], predicted: usize, probabilities: &'a [f64] },
+    Errors([f64; 2]),
+}
+
+impl Row<'_> {
+    /// Adds it to sums of its kind; a version has sums of one kind.
+    fn add_to(&self, sums: &mut Forecast) {
+        match (sums, self) {
+            (Forecast::Classes(sums), Row::Classes { score, predicted, probabilities }) => {
+                sums.add(score, *predicted, probabilities, 1);
+            }
+            (Forecast::Errors(sums), Row::Errors([absolute, squared])) => sums.add(*absolute, Some(*squared), 1),
+            _ => {}
+        }
+    }
+}
 
 impl<'a> Adding<'a> {
     /// `None` where the champion's bundle has neither a calibration nor models of its errors.
@@ -59,55 +73,30 @@ impl ExpectedSums {
         &mut self,
         batch: &Batch<'_>,
         scored: &ScoredRun<'_>,
-        slice: (i64, &Version),
+        (slice_start_ms, version): (i64, &Version),
         places: &[u32],
         adding: &mut Adding<'_>,
     ) {
         let Adding { segmentations, probabilities, empty } = adding;
-        if let Some(calibrated) = &scored.champion.calibration {
-            let mut last = None;
-            let mut predicted = 0;
-            let mut add = |sums: &mut Forecast, place: u32| {
-                let score = scored.outputs(0, place);
-                if last != Some(place) {
-                    last = Some(place);
-                    predicted = measure::predicted_class(batch.config.task, score);
-                    calibrated.calibration.apply(score, probabilities);
-                }
-                if let Forecast::Classes(sums) = sums {
-                    sums.add(score, predicted, probabilities, 1);
-                }
-            };
-            self.add_rows(slice, places, segmentations, empty, &mut add);
-        } else {
-            let mut add = |sums: &mut Forecast, place: u32| {
-                if let (Forecast::Errors(sums), Some([absolute, squared])) = (sums, scored.errors().get(place as usize))
-                {
-                    sums.add(*absolute, Some(*squared), 1);
-                }
-            };
-            self.add_rows(slice, places, segmentations, empty, &mut add);
-        }
-    }
-
-    fn add_rows(
-        &mut self,
-        (slice_start_ms, version): (i64, &Version),
-        places: &[u32],
-        segmentations: &mut [Segmentation<'_>],
-        empty: &Forecast,
-        add: &mut AddRow<'_>,
-    ) {
         let mut all = empty.clone();
         for place in places {
+            let row = if let Some(calibrated) = &scored.champion.calibration {
+                let score = scored.outputs(0, *place);
+                calibrated.calibration.apply(score, probabilities);
+                let predicted = measure::predicted_class(batch.config.task, score);
+                Row::Classes { score, predicted, probabilities }
+            } else {
+                let Some(errors) = scored.errors().get(*place as usize) else { continue };
+                Row::Errors(*errors)
+            };
             // Every row has one value of a segmentation, so all rows are the sum of the first one's.
             if segmentations.is_empty() {
-                add(&mut all, *place);
+                row.add_to(&mut all);
             }
             for segmentation in &mut *segmentations {
                 let code = segmentation.codes.get(*place as usize).map_or(0, |code| *code as usize);
                 if let Some(sum) = segmentation.sums.get_mut(code) {
-                    add(sum.get_or_insert_with(|| empty.clone()), *place);
+                    row.add_to(sum.get_or_insert_with(|| empty.clone()));
                 }
             }
         }
@@ -147,32 +136,9 @@ impl ExpectedSums {
             }
         }
         let source = &batch.raw.source;
-        write_panes(
-            ExpectedPane { source: source.clone(), from_offset, to_offset, cells: classes },
-            Entry::Expected,
-            out,
-        )?;
+        let pane = ExpectedPane { source: source.clone(), from_offset, to_offset, cells: classes };
+        write_pane(Entry::Expected(pane), out)?;
         let pane = ExpectedPane { source: source.clone(), from_offset, to_offset, cells: errors };
-        write_panes(pane, Entry::ExpectedErrors, out)
+        write_pane(Entry::ExpectedErrors(pane), out)
     }
-}
-
-/// Writes a pane that has cells, halved by them until each record is small enough.
-fn write_panes<E: Clone>(
-    mut pane: ExpectedPane<E>,
-    entry: fn(ExpectedPane<E>) -> Entry,
-    out: &mut Outputs,
-) -> Result<(), Error> {
-    if pane.cells.is_empty() {
-        return Ok(());
-    }
-    let bytes = records::to_postcard(&entry(pane.clone()))?;
-    if bytes.len() > BYTES_MAX && pane.cells.len() > 1 {
-        let cells = pane.cells.split_off(pane.cells.len() / 2);
-        let second = ExpectedPane { source: pane.source.clone(), cells, ..pane };
-        write_panes(pane, entry, out)?;
-        return write_panes(second, entry, out);
-    }
-    push(out, TopicRole::Journal, 0, kind::JOURNAL, &bytes);
-    Ok(())
 }

@@ -74,25 +74,42 @@ impl Cells {
         let span = batch.raw.first_offset().zip(batch.raw.last_offset());
         let Some((from_offset, to_offset)) = span.filter(|_| !self.scored.is_empty()) else { return Ok(()) };
         let cells = self.scored.into_values().collect();
-        write_pane(ScorePane { source: batch.raw.source.clone(), from_offset, to_offset, cells }, out)?;
+        let pane = ScorePane { source: batch.raw.source.clone(), from_offset, to_offset, cells };
+        write_pane(Entry::ScorePane(pane), out)?;
         self.expected.write(batch, out)
     }
 }
 
-/// Writes a pane, halved by cells until each record is small enough.
-fn write_pane(pane: ScorePane<Counts>, out: &mut Outputs) -> Result<(), Error> {
-    let entry = Entry::ScorePane(pane);
-    let bytes = records::to_postcard(&entry)?;
-    match entry {
-        Entry::ScorePane(mut pane) if bytes.len() > BYTES_MAX && pane.cells.len() > 1 => {
-            let second =
-                ScorePane { source: pane.source.clone(), cells: pane.cells.split_off(pane.cells.len() / 2), ..pane };
-            write_pane(pane, out)?;
-            write_pane(second, out)
-        }
-        _ => {
-            push(out, TopicRole::Journal, 0, kind::JOURNAL, &bytes);
-            Ok(())
-        }
+/// Writes a pane that has cells, halved by them until each record is small enough.
+pub(crate) fn write_pane(mut pane: Entry, out: &mut Outputs) -> Result<(), Error> {
+    let cells = match &pane {
+        Entry::ScorePane(pane) => pane.cells.len(),
+        Entry::Expected(pane) => pane.cells.len(),
+        Entry::ExpectedErrors(pane) => pane.cells.len(),
+        _ => return push_entry(out, &pane),
+    };
+    if cells == 0 {
+        return Ok(());
     }
+    let bytes = records::to_postcard(&pane)?;
+    if bytes.len() <= BYTES_MAX || cells == 1 {
+        push(out, TopicRole::Journal, 0, kind::JOURNAL, &bytes);
+        return Ok(());
+    }
+    let mut second = pane.clone();
+    match (&mut pane, &mut second) {
+        (Entry::ScorePane(first), Entry::ScorePane(second)) => cut(&mut first.cells, &mut second.cells),
+        (Entry::Expected(first), Entry::Expected(second)) => cut(&mut first.cells, &mut second.cells),
+        (Entry::ExpectedErrors(first), Entry::ExpectedErrors(second)) => cut(&mut first.cells, &mut second.cells),
+        _ => {}
+    }
+    write_pane(pane, out)?;
+    write_pane(second, out)
+}
+
+/// Leaves the first half to one of two copies, the rest to the other.
+fn cut<T>(first: &mut Vec<T>, second: &mut Vec<T>) {
+    let half = first.len() / 2;
+    first.truncate(half);
+    second.drain(..half);
 }

@@ -528,7 +528,7 @@ fn markers_follow_slices_and_idleness() {
             {
                 tracked[record.partition as usize].push((m.watermark.time_ms, m.watermark.idle));
             } else if record.topic == TopicRole::Journal
-                && let Journal::<Counts, ()>::ScoreMarker { marker: m, .. } = records::from_postcard(value).unwrap()
+                && let Entry::ScoreMarker { marker: m, .. } = records::from_postcard(value).unwrap()
             {
                 journalled.push((m.watermark.time_ms, m.watermark.idle));
             }
