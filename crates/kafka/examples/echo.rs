@@ -52,6 +52,11 @@ impl Echo {
         }
         let (consumer, producer) = (consumer.create()?, producer.create::<ThreadedProducer<_>>()?);
         if transactions {
+            // Without a lasting connection the client asks for its coordinator half a second later; the
+            // runner waits for one too.
+            while producer.client().fetch_metadata(Some(output), TIMEOUT)?.orig_broker_id() < 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             producer.init_transactions(TIMEOUT)?;
         }
         Ok(Self { consumer, producer, output: output.to_owned(), transactions })

@@ -243,8 +243,12 @@ impl Consumer {
     }
 
     /// Takes what comes while something else is under way, up to the limits of a batch or a change of
-    /// the assignment, and has it prepared. The stage's state is not touched.
-    pub(crate) fn collect_ahead(&mut self, preparer: &mut dyn Preparer, is_under_way: impl Fn() -> bool) {
+    /// the assignment, and has it prepared if it can be. The stage's state is not touched.
+    pub(crate) fn collect_ahead(
+        &mut self,
+        preparer: Option<&mut (dyn Preparer + 'static)>,
+        is_under_way: impl Fn() -> bool,
+    ) {
         let (mut rows, mut bytes) = (0_usize, 0_usize);
         while rows < self.rows_max && bytes < self.bytes_max {
             if (rows % 64 == 0) && !is_under_way() {
@@ -269,6 +273,7 @@ impl Consumer {
         }
         self.is_ahead = rows > 0;
         self.note_time();
+        let Some(preparer) = preparer else { return };
         for source in self.sources.iter_mut().filter(|s| !s.batch.is_empty()) {
             if !is_under_way() {
                 break;

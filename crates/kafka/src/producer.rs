@@ -15,7 +15,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{Producer, ThreadedProducer};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// As long as a transaction may take (`transaction.timeout.ms`): its coordinator gives up then too.
 const STEP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -25,6 +25,8 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(3);
 const STEP_TIMEOUT_MIN: Duration = Duration::from_millis(200);
 /// How long a new producer waits for its connection before it asks for what it needs.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two looks at whether it has one.
+const CONNECT_PAUSE: Duration = Duration::from_millis(1);
 const FENCED_MAX: u32 = 5;
 
 /// A partition's commit: offset and metadata.
@@ -85,14 +87,7 @@ impl Outbox {
         )
         .map_err(|e| Error::of(&e, &brokers, "opening a producer"))?;
         if self.config.delivery == Delivery::ExactlyOnce {
-            // The client asks for the coordinator at once, and without a connection again half a
-            // second later; asking for anything else first waits for the connection. What is wrong
-            // with it shows below.
-            if let Some((_, topic)) = self.config.subscriptions.first()
-                && let Err(error) = producer.client().fetch_metadata(Some(topic), CONNECT_TIMEOUT)
-            {
-                tracing::debug!(stage = self.stage, %error, "no metadata yet");
-            }
+            self.connect(&producer);
             loop {
                 match producer.init_transactions(self.step_timeout().min(INIT_TIMEOUT)) {
                     Ok(()) => break,
@@ -113,6 +108,23 @@ impl Outbox {
         }
         self.producer = Some(producer);
         Ok(())
+    }
+
+    /// Waits until the client has a connection that lasts, or a while.
+    ///
+    /// It asks for its coordinator at once, and without a connection again only half a second later.
+    /// That to a bootstrap server is closed as soon as the brokers are known, so it does not count.
+    fn connect(&self, producer: &ThreadedProducer<DeliveryContext>) {
+        let topic = self.config.subscriptions.first().map(|(_, topic)| topic.as_str());
+        let began = Instant::now();
+        while let Some(left) = CONNECT_TIMEOUT.checked_sub(began.elapsed()) {
+            match producer.client().fetch_metadata(topic, left) {
+                Ok(metadata) if metadata.orig_broker_id() < 0 => std::thread::sleep(CONNECT_PAUSE),
+                Ok(_) => return,
+                // What is wrong shows in what is asked next.
+                Err(error) => return tracing::debug!(stage = self.stage, %error, "no metadata yet"),
+            }
+        }
     }
 
     /// An error once a stop is requested and its time is up.

@@ -81,9 +81,11 @@ impl Runner {
     fn open(stage: Box<dyn Stage>, config: RunnerConfig, hooks: Hooks, stop: Stop) -> Result<Self, Error> {
         let topics: Vec<&str> = config.subscriptions.iter().map(|(_, topic)| topic.as_str()).collect();
         hooks.progress.reads(&config.group, &topics);
+        // The consumer finds its way to the broker while transactions are initialised.
+        let consumer = Consumer::open(&config)?;
         Ok(Self {
             outbox: Outbox::open(&config, stage.name(), &stop)?,
-            consumer: Consumer::open(&config)?,
+            consumer,
             control: config.reads_control.then(|| ControlTail::open(&config)).transpose()?,
             standing: Outputs::default(),
             out: Outputs::default(),
@@ -312,15 +314,16 @@ impl Runner {
         }
     }
 
-    /// Commits on a thread of its own where the stage can prepare its next batch meanwhile.
+    /// Commits on a thread of its own: the next batch is collected meanwhile, and prepared if the stage
+    /// can do that.
     fn commit_all(&mut self, commits: &[Commit]) -> Result<Outcome, Error> {
         let client = Arc::clone(&self.consumer.client);
         let member = Membership::of(&client);
         let (outbox, outputs) = (&mut self.outbox, [&self.standing, &self.out]);
-        let Some(preparer) = self.preparer.as_deref_mut().filter(|_| !self.stop.requested()) else {
+        if self.stop.requested() {
             return outbox.commit(&member, &outputs, commits);
-        };
-        let consumer = &mut self.consumer;
+        }
+        let (consumer, preparer) = (&mut self.consumer, self.preparer.as_deref_mut());
         std::thread::scope(|scope| {
             let committing = scope.spawn(|| outbox.commit(&member, &outputs, commits));
             consumer.collect_ahead(preparer, || !committing.is_finished());
