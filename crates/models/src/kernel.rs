@@ -211,8 +211,13 @@ impl Kernel {
                         Way::Long(tree) => self.long.values(*tree, lanes),
                         Way::Walked(span) => self.walk(*span, lanes),
                     };
-                    for (score, value) in scores.iter_mut().skip(output).step_by(outputs).zip(values) {
-                        *score += value;
+                    // One output to a row is most of what there is, and plain slices are added widely.
+                    if outputs == 1 {
+                        scores.iter_mut().zip(&values).for_each(|(score, value)| *score += value);
+                        continue;
+                    }
+                    for (row, value) in scores.chunks_exact_mut(outputs).zip(&values) {
+                        row[output] += value;
                     }
                 }
             }
