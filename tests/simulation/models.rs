@@ -94,6 +94,7 @@ fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
         calibrated: calibrated(task),
         errors: None,
         wander: None,
+        reconstruction: None,
     };
     let packed = bundle::pack(parts).unwrap();
     bundle::open(&packed.version, &packed.files.iter().cloned().collect()).unwrap()

@@ -44,6 +44,8 @@ pub struct Bundle {
     pub errors: Option<Arc<ErrorModels>>,
     /// How the columns of the reference wandered; none in bundles of earlier builds.
     pub wander: Option<Wanders>,
+    /// How columns are watched together; none unless it was asked for.
+    pub reconstruction: Option<Arc<profile::Reconstruction>>,
     pub(crate) preprocessor: Preprocessor,
     pub(crate) model: Model,
 }

@@ -26,17 +26,20 @@ pub const ABSOLUTE_ERROR: &str = "absolute_error.bin";
 pub const SQUARED_ERROR: &str = "squared_error.bin";
 /// How the columns of the reference wandered from slice to slice.
 pub const WANDER: &str = "wander.json";
+/// The axes that rows are rebuilt from, where columns are watched together.
+pub const RECONSTRUCTION: &str = "reconstruction.json";
 
 /// Files that a bundle may lack: earlier builds did not write them. A bundle has those that its
 /// manifest lists. Readers that do not know them pass over them, so they change no format version.
-pub const OPTIONAL: [&str; 4] = [ABSOLUTE_ERROR, CALIBRATION, SQUARED_ERROR, WANDER];
+pub const OPTIONAL: [&str; 5] = [ABSOLUTE_ERROR, CALIBRATION, RECONSTRUCTION, SQUARED_ERROR, WANDER];
 
 /// The files of a bundle with the most bytes each may have; the manifest is last.
-pub const FILES: [(&str, u64); 10] = [
+pub const FILES: [(&str, u64); 11] = [
     (ABSOLUTE_ERROR, 64 << 20),
     (SQUARED_ERROR, 64 << 20),
     (CALIBRATION, 64 << 20),
     (WANDER, 8 << 20),
+    (RECONSTRUCTION, 64 << 20),
     (GOLDEN, 16 << 20),
     (INPUT_SCHEMA, 1 << 20),
     (MODEL, 512 << 20),

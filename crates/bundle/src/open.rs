@@ -2,15 +2,18 @@
 //! Only what has passed all of them is returned.
 
 use crate::file::{
-    self, ABSOLUTE_ERROR, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, OPTIONAL, PIPELINE, REFERENCE,
-    SQUARED_ERROR, WANDER,
+    self, ABSOLUTE_ERROR, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, OPTIONAL, PIPELINE, RECONSTRUCTION,
+    REFERENCE, SQUARED_ERROR, WANDER,
 };
 use crate::{Bundle, Calibrated, Error, ErrorModels, FILES, Manifest, golden, sha256_hex, version_of};
+use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use detect::shift::Wanders;
 use domain::{Task, Version};
 use models::Model;
 use prepare::Preprocessor;
+use profile::Reconstruction;
+use profile::reconstruction::RECONSTRUCTION_ERROR;
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -58,9 +61,16 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
     };
     let columns = reference.layout.columns.len();
     let wander = if is_listed(WANDER) { Some(read_wander(columns, get(version, files, WANDER)?)?) } else { None };
+    let is_profiled = reference.layout.columns.iter().any(|column| column.name == RECONSTRUCTION_ERROR);
+    let reconstruction = if is_listed(RECONSTRUCTION) {
+        Some(Arc::new(read_reconstruction(is_profiled, &rows, get(version, files, RECONSTRUCTION)?)?))
+    } else {
+        None
+    };
     let reference = Arc::new(reference);
     let version = version.clone();
-    let bundle = Bundle { version, manifest, reference, calibrated, errors, wander, preprocessor, model };
+    let bundle =
+        Bundle { version, manifest, reference, calibrated, errors, wander, reconstruction, preprocessor, model };
     golden::compare(&bundle.apply(&rows)?, &expected)?;
     Ok(bundle)
 }
@@ -99,6 +109,19 @@ fn read_wander(columns: usize, bytes: &[u8]) -> Result<Wanders, Error> {
         let detail = format!("{} columns or a number out of range, expected {columns} columns", found.columns.len());
         return Err(Error::content(WANDER, detail));
     }
+    Ok(found)
+}
+
+fn read_reconstruction(is_profiled: bool, golden: &RecordBatch, bytes: &[u8]) -> Result<Reconstruction, Error> {
+    let found: Reconstruction = serde_json::from_slice(bytes).map_err(|e| Error::content(RECONSTRUCTION, e))?;
+    if !found.is_sound() {
+        return Err(Error::content(RECONSTRUCTION, "a number out of range, expected axes with a number per column"));
+    }
+    if !is_profiled {
+        let detail = format!("the reference has no column `{RECONSTRUCTION_ERROR}`, expected one");
+        return Err(Error::content(RECONSTRUCTION, detail));
+    }
+    found.errors(golden).map_err(|e| Error::content(RECONSTRUCTION, e))?;
     Ok(found)
 }
 

@@ -2,8 +2,8 @@
 
 use crate::bundle::apply;
 use crate::file::{
-    self, ABSOLUTE_ERROR, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, REFERENCE, SQUARED_ERROR,
-    WANDER,
+    self, ABSOLUTE_ERROR, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, RECONSTRUCTION, REFERENCE,
+    SQUARED_ERROR, WANDER,
 };
 use crate::{
     Calibrated, Error, ErrorModels, FORMAT_VERSION, FileEntry, Manifest, golden, open, sha256_hex, version_of,
@@ -34,6 +34,9 @@ pub struct Parts {
     pub errors: Option<ErrorModels>,
     /// How the columns of the reference wandered, if known.
     pub wander: Option<Wanders>,
+    /// What rows are rebuilt from, if columns are watched together: the reference then has a column of
+    /// its errors.
+    pub reconstruction: Option<profile::Reconstruction>,
 }
 
 /// A bundle as bytes.
@@ -75,6 +78,9 @@ pub fn pack(parts: Parts) -> Result<Packed, Error> {
     }
     if let Some(wander) = &wander {
         files.push((WANDER.to_string(), json(WANDER, wander)?));
+    }
+    if let Some(reconstruction) = &parts.reconstruction {
+        files.push((RECONSTRUCTION.to_string(), json(RECONSTRUCTION, reconstruction)?));
     }
     manifest.format_version = FORMAT_VERSION;
     manifest.requires.extend(kinds.into_iter().map(str::to_string));

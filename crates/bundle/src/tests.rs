@@ -8,6 +8,7 @@ use detect::shift::{Wander, Wanders};
 use domain::{EventSchema, Field, FieldType, HarmReference, Task, Version};
 use measure::estimate::GapReference;
 use models::{Linear, Link, Model};
+use profile::reconstruction::Encoded;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -91,7 +92,40 @@ fn parts() -> Parts {
         calibrated,
         errors: None,
         wander,
+        reconstruction: None,
     }
+}
+
+/// Parts whose reference has the errors of rebuilding rows from one axis.
+fn watched_together() -> Parts {
+    let columns = ["amount", "carrier"].map(|name| Encoded::of(name, &rows()).unwrap().unwrap()).to_vec();
+    let axis = std::f64::consts::FRAC_1_SQRT_2;
+    let reconstruction = profile::Reconstruction { columns, axes: vec![vec![axis; 2]] };
+    let errors: ArrayRef = Arc::new(Float64Array::from(reconstruction.errors(&rows()).unwrap()));
+    let profiled = RecordBatch::try_from_iter([("reconstruction_error", errors)]).unwrap();
+    let layout = profile::Layout::from_rows(&profiled, 16).unwrap();
+    let mut counts = profile::Counts::default();
+    layout.observe(&profiled, &(0..80).collect::<Vec<u32>>(), &mut counts).unwrap();
+    let reference = profile::Reference { layout, counts, importance: vec![0.0] };
+    Parts { reference, wander: None, reconstruction: Some(reconstruction), ..parts() }
+}
+
+#[test]
+fn axes_are_read_as_written_and_those_that_fit_nothing_are_refused() {
+    let packed = pack(watched_together()).unwrap();
+    let bundle = open(&packed.version, &files(&packed)).unwrap();
+    assert_eq!(bundle.reconstruction.as_deref(), watched_together().reconstruction.as_ref());
+    let check = |change: fn(&mut Parts), expected: &str| {
+        let mut parts = watched_together();
+        change(&mut parts);
+        let refused = pack(parts).unwrap_err().to_string();
+        assert!(refused.contains("reconstruction.json") && refused.contains(expected), "{refused}");
+    };
+    check(|parts| parts.reference = self::parts().reference, "reconstruction_error");
+    check(|parts| parts.reconstruction.as_mut().unwrap().axes[0].truncate(1), "axes");
+    check(|parts| parts.reconstruction.as_mut().unwrap().axes.clear(), "axes");
+    check(|parts| parts.reconstruction.as_mut().unwrap().columns[0].deviation = 0.0, "out of range");
+    check(|parts| parts.reconstruction.as_mut().unwrap().columns[0].name = "gone".to_string(), "gone");
 }
 
 fn files(packed: &Packed) -> BTreeMap<String, Vec<u8>> {

@@ -184,6 +184,7 @@ fn spec(config: &Config, cut_off_ms: i64, cause: train::Cause) -> train::Spec {
         rows_since_change: None,
         segments: config.segments.iter().map(|s| s.column.clone()).collect(),
         gates: train::Gates::default(),
+        multivariate: config.alerts.multivariate,
     }
 }
 

@@ -5,7 +5,8 @@
 //! bytes. Tests on these counts live in `detect`.
 //! Read in this order: [`layout`] (the bins of every column), [`edges`] (where they come from),
 //! [`observe`] (rows into counts, the data path), [`counts`] (merge, subtract, bytes),
-//! [`reference`](mod@reference) (what a bundle carries), [`error`].
+//! [`reference`](mod@reference) (what a bundle carries), [`reconstruction`] (columns together),
+//! [`error`].
 
 pub mod counts;
 pub mod edges;
@@ -13,11 +14,13 @@ pub mod error;
 pub mod layout;
 mod lookup;
 pub mod observe;
+pub mod reconstruction;
 pub mod reference;
 
 pub use counts::Counts;
 pub use error::Error;
 pub use layout::{Bins, ColumnLayout, Layout};
+pub use reconstruction::Reconstruction;
 pub use reference::Reference;
 
 /// Most bins between the edges of a numeric column, whatever the caller asks for.

@@ -5,13 +5,14 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use bundle::RowErrors;
 use domain::{FieldType, Task};
-use profile::{Counts, Reference};
+use profile::reconstruction::RECONSTRUCTION_ERROR;
+use profile::{Counts, Reconstruction, Reference};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 /// Name of the model's output among the columns of a pane.
-pub(crate) const PREDICTION: &str = "prediction";
+const PREDICTION: &str = "prediction";
 /// Segment value of what the reference does not know.
 const OTHER: &str = "other";
 /// Segment value of a null.
@@ -48,6 +49,8 @@ pub(crate) struct Live {
     pub(crate) segments: Vec<SegmentValues>,
     /// From scores to probabilities, where the bundle has it.
     pub(crate) calibration: Option<Arc<bundle::Calibrated>>,
+    /// How columns are watched together, if they are.
+    reconstruction: Option<Arc<Reconstruction>>,
     model: Arc<dyn Apply>,
 }
 
@@ -77,20 +80,51 @@ impl Live {
         if manifest.classes != config.classes {
             return Err(format!("bundle has classes {:?}, expected {:?}", manifest.classes, config.classes));
         }
-        let live = Self::new(Arc::clone(bundle) as Arc<dyn Apply>, Arc::clone(&bundle.reference), config)?;
+        let model = Arc::clone(bundle) as Arc<dyn Apply>;
+        let live = Self::watching(model, Arc::clone(&bundle.reference), bundle.reconstruction.clone(), config)?;
         Ok(Self { calibration: bundle.calibrated.clone(), ..live })
+    }
+
+    /// Without a watch over columns together.
+    #[cfg(test)]
+    pub(crate) fn new(model: Arc<dyn Apply>, reference: Arc<Reference>, config: &Config) -> Result<Self, String> {
+        Self::watching(model, reference, None, config)
     }
 
     /// Takes a model and its reference, and tries both on no rows at all: what does not fit the
     /// declared columns shows here and not in the first batch.
-    pub(crate) fn new(model: Arc<dyn Apply>, reference: Arc<Reference>, config: &Config) -> Result<Self, String> {
+    pub(crate) fn watching(
+        model: Arc<dyn Apply>,
+        reference: Arc<Reference>,
+        reconstruction: Option<Arc<Reconstruction>>,
+        config: &Config,
+    ) -> Result<Self, String> {
         let outputs = if config.task == Task::MulticlassClassification { config.classes.len() } else { 1 };
         let empty = RecordBatch::new_empty(config.format.schema.arrow());
         model.apply(&empty)?;
-        let profiled = with_prediction(&empty, &[], outputs, config).map_err(|e| e.to_string())?;
-        reference.layout.observe(&profiled, &[], &mut Counts::default()).map_err(|e| e.to_string())?;
         let segments = config.segments.iter().map(|s| SegmentValues::new(s, &reference, config)).collect();
-        Ok(Self { reference, outputs, segments, calibration: None, model })
+        let live = Self { reference, outputs, segments, calibration: None, reconstruction, model };
+        let profiled = live.profiled(&empty, &[], config)?;
+        live.reference.layout.observe(&profiled, &[], &mut Counts::default()).map_err(|e| e.to_string())?;
+        Ok(live)
+    }
+
+    /// The rows as panes profile them: with what was predicted for each and, if columns are watched
+    /// together, how far it is from what the axes keep of it.
+    pub(crate) fn profiled(&self, rows: &RecordBatch, values: &[f64], config: &Config) -> Result<RecordBatch, String> {
+        let schema = rows.schema();
+        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+        let mut columns = rows.columns().to_vec();
+        let mut push = |name: &str, column: ArrayRef| {
+            fields.push(Arc::new(Field::new(name, column.data_type().clone(), true)));
+            columns.push(column);
+        };
+        push(PREDICTION, predictions(values, self.outputs, config));
+        if let Some(reconstruction) = &self.reconstruction {
+            let errors = reconstruction.errors(rows).map_err(|e| e.to_string())?;
+            push(RECONSTRUCTION_ERROR, Arc::new(Float64Array::from(errors)));
+        }
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| e.to_string())
     }
 
     /// Scores rows of the champion, and what errors it expects, as far as it knows.
@@ -143,25 +177,13 @@ impl Live {
     }
 }
 
-/// The rows with the model's output as one more column: P(positive), the number, or the class.
-pub(crate) fn with_prediction(
-    rows: &RecordBatch,
-    values: &[f64],
-    outputs: usize,
-    config: &Config,
-) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let column: ArrayRef = if config.task == Task::MulticlassClassification {
-        let classes = values.chunks_exact(outputs.max(1)).map(|row| class_of(row, &config.classes));
-        Arc::new(StringArray::from_iter_values(classes))
-    } else {
-        Arc::new(Float64Array::from(values.to_vec()))
-    };
-    let schema = rows.schema();
-    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(PREDICTION, column.data_type().clone(), true)));
-    let mut columns = rows.columns().to_vec();
-    columns.push(column);
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+/// The model's output as a column: P(positive), the number, or the class.
+fn predictions(values: &[f64], outputs: usize, config: &Config) -> ArrayRef {
+    if config.task != Task::MulticlassClassification {
+        return Arc::new(Float64Array::from(values.to_vec()));
+    }
+    let classes = values.chunks_exact(outputs.max(1)).map(|row| class_of(row, &config.classes));
+    Arc::new(StringArray::from_iter_values(classes))
 }
 
 /// Label of the most probable class; the first of equals.

@@ -1,13 +1,17 @@
 //! A real bundle, handed over as the daemon does.
 
+use crate::live::Live;
 use crate::{Config, Stage};
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
+use arrow::datatypes::Float64Type;
 use codec::{EventFormat, Source, TimeSource, Tombstone};
 use domain::{
     EventSchema, Field, FieldType, HarmReference, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices,
     SourcePartition, Stage as _, Task, TopicRole,
 };
 use models::{Linear, Link, Model};
+use profile::Reconstruction;
+use profile::reconstruction::Encoded;
 use records::control::{Control, Promotion, PromotionCause};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,9 +80,30 @@ fn bundle() -> Arc<bundle::Bundle> {
         calibrated: None,
         errors: None,
         wander: None,
+        reconstruction: None,
     };
     let packed = bundle::pack(parts).unwrap();
     Arc::new(bundle::open(&packed.version, &packed.files.into_iter().collect()).unwrap())
+}
+
+#[test]
+fn rows_are_profiled_with_their_prediction_and_how_far_they_are_from_the_axes() {
+    let columns = ["amount", "carrier"].map(|name| Encoded::of(name, &rows()).unwrap().unwrap()).to_vec();
+    let reconstruction = Arc::new(Reconstruction { columns, axes: vec![vec![0.6, 0.8]] });
+    let errors = reconstruction.errors(&rows()).unwrap();
+    let (model, reference) = (bundle(), Arc::clone(&bundle().reference));
+    let live = |watched: bool| {
+        let reconstruction = watched.then(|| Arc::clone(&reconstruction));
+        Live::watching(model.clone(), Arc::clone(&reference), reconstruction, &config()).unwrap()
+    };
+    let scores: Vec<f64> = (0..80).map(f64::from).collect();
+    let alone = live(false).profiled(&rows(), &scores, &config()).unwrap();
+    let together = live(true).profiled(&rows(), &scores, &config()).unwrap();
+    assert_eq!(together.project(&[0, 1, 2]).unwrap(), alone);
+    let column =
+        |rows: &RecordBatch, name| rows.column_by_name(name).unwrap().as_primitive::<Float64Type>().values().to_vec();
+    assert_eq!(column(&together, "prediction"), scores);
+    assert_eq!(column(&together, "reconstruction_error"), errors);
 }
 
 fn config() -> Config {

@@ -2,7 +2,6 @@
 
 use crate::Error;
 use crate::expected::{Adding, ExpectedSums};
-use crate::live::with_prediction;
 use crate::run::{Batch, ScoredRun};
 use crate::tracking::push;
 use domain::{Outputs, TopicRole, Version};
@@ -36,9 +35,8 @@ impl Cells {
     /// Adds the kept rows of a run.
     pub(crate) fn add(&mut self, batch: &Batch<'_>, scored: &ScoredRun<'_>) -> Result<(), Error> {
         let Some(champion) = scored.run.line_up.champion() else { return Ok(()) };
-        let Some((outputs, width)) = scored.members.first() else { return Ok(()) };
-        let pane = |e: &dyn std::fmt::Display| Error::Pane(e.to_string());
-        let rows = with_prediction(&scored.rows, &outputs.values, *width, batch.config).map_err(|e| pane(&e))?;
+        let Some((outputs, _)) = scored.members.first() else { return Ok(()) };
+        let rows = scored.champion.profiled(&scored.rows, &outputs.values, batch.config).map_err(Error::Pane)?;
         let slot = |place: &u32| {
             let row = scored.run.rows.start + *place as usize;
             let after_final = batch.after_final.get(row).copied().unwrap_or(false);
@@ -61,7 +59,12 @@ impl Cells {
             let merged: Vec<u32> = of_slice.iter().take_while(|s| !s.1).map(|s| s.2).collect();
             cell.rows += merged.len() as u64;
             cell.after_final += (of_slice.len() - merged.len()) as u64;
-            scored.champion.reference.layout.observe(&rows, &merged, &mut cell.profile).map_err(|e| pane(&e))?;
+            scored
+                .champion
+                .reference
+                .layout
+                .observe(&rows, &merged, &mut cell.profile)
+                .map_err(|e| Error::Pane(e.to_string()))?;
             if let Some(adding) = &mut adding {
                 self.expected.add(batch, scored, (slice_start_ms, &champion.version), &merged, adding);
             }

@@ -110,6 +110,7 @@ async fn main() {
         rows_since_change: None,
         segments: vec!["origin".to_owned()],
         gates: Gates::default(),
+        multivariate: train::Multivariate::None,
     };
     let asked = SeedSpec {
         schema: schema(),

@@ -9,11 +9,12 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Field, Float64Type, Int64Type, Schema};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use detect::shift::{Wander, Wanders};
 use domain::{FieldType, Slices, Task};
 use prepare::Feature;
-use profile::{ColumnLayout, Counts, Layout, Reference};
+use profile::reconstruction::RECONSTRUCTION_ERROR;
+use profile::{ColumnLayout, Counts, Layout, Reconstruction, Reference};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -55,7 +56,8 @@ pub(crate) fn profile(
     spec: &Spec,
     data: &DataSet,
     scores: &[f64],
-    importance: Vec<f64>,
+    mut importance: Vec<f64>,
+    reconstruction: Option<&Reconstruction>,
 ) -> Result<(Reference, Wanders), Error> {
     let is_of_all_rows = scores.len() == data.len() * outputs(spec.shape());
     let predicted = predictions(spec, scores, data.len());
@@ -64,6 +66,12 @@ pub(crate) fn profile(
     fields.push(Field::new(OUTPUT, predicted.data_type().clone(), true));
     let mut columns = data.rows.columns().to_vec();
     columns.push(predicted);
+    if let Some(reconstruction) = reconstruction {
+        fields.push(Field::new(RECONSTRUCTION_ERROR, DataType::Float64, true));
+        columns.push(Arc::new(Float64Array::from(reconstruction.errors(&data.rows)?)));
+        // The model does not see it.
+        importance.push(0.0);
+    }
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
     let layout = Layout::from_rows(&rows, BINS)?;
     let mut counts = Counts::default();

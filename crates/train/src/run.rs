@@ -7,7 +7,7 @@ use crate::gate::{Decision, Evidence, decide};
 use crate::search::{Chosen, Families, search};
 use crate::trainer::Fit;
 use crate::trials::Prepared;
-use crate::{Error, Progress, Spec, errors, outputs, reference};
+use crate::{Error, Multivariate, Progress, Spec, errors, outputs, reconstruction, reference};
 use bundle::{Bundle, Calibrated, ErrorModels, Manifest, Packed, Parts};
 use domain::{HarmReference, Slices, Task};
 use records::journal::Challenger;
@@ -218,7 +218,11 @@ fn pack(
 ) -> Result<Packed, Error> {
     let importance = reference::importance(spec, &fit, prepared.preprocessor.features());
     let scores = expected.outputs.as_ref().unwrap_or(&chosen.scores);
-    let (profile, wander) = reference::profile(spec, data, scores, importance)?;
+    let reconstruction = match spec.multivariate {
+        Multivariate::None => None,
+        Multivariate::Pca => reconstruction::fit(&data.rows)?,
+    };
+    let (profile, wander) = reference::profile(spec, data, scores, importance, reconstruction.as_ref())?;
     let trained_until_ms = cut_off(spec);
     let manifest = Manifest {
         format_version: bundle::FORMAT_VERSION,
@@ -257,5 +261,6 @@ fn pack(
         calibrated: judged.calibrated,
         errors: expected.errors,
         wander: Some(wander),
+        reconstruction,
     })?)
 }

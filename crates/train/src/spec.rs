@@ -72,6 +72,20 @@ pub struct Spec {
     /// Thresholds of the gate.
     #[serde(default)]
     pub gates: Gates,
+    /// How columns are watched together.
+    #[serde(default)]
+    pub multivariate: Multivariate,
+}
+
+/// How columns are watched together, beside each of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Multivariate {
+    /// Not at all.
+    #[default]
+    None,
+    /// By the error of rebuilding a row from its principal components.
+    Pca,
 }
 
 fn one() -> u32 {

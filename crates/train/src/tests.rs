@@ -56,6 +56,7 @@ fn spec(task: Task, families: &[&str], cut_off_ms: i64) -> Spec {
         rows_since_change: None,
         segments: vec!["shop".to_owned()],
         gates: Gates { segment_rows: 20, ..Gates::default() },
+        multivariate: crate::Multivariate::None,
     }
 }
 

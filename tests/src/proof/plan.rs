@@ -190,7 +190,7 @@ struct Stage<'a> {
     processes: Vec<Process>,
     kills: u64,
     /// Before an outage of the outputs, and the most during it.
-    memory_kib: Option<(u64, u64)>,
+    memory_kib: Option<[u64; 3]>,
 }
 
 impl Stage<'_> {
@@ -293,13 +293,15 @@ impl Stage<'_> {
         let before = self.resident_kib();
         let topic = format!("{DISTURBED}.predictions");
         self.world.need_replicas(&topic, 2)?;
-        let (began, mut peak) = (Instant::now(), 0);
-        while began.elapsed() < Duration::from_secs(seconds) {
-            std::thread::sleep(Duration::from_secs(1));
-            peak = peak.max(self.resident_kib());
+        let (began, mut peaks) = (Instant::now(), [0; 2]);
+        for (half, peak) in (1..).zip(&mut peaks) {
+            while began.elapsed() < Duration::from_secs(seconds) * half / 2 {
+                std::thread::sleep(Duration::from_secs(1));
+                *peak = self.resident_kib().max(*peak);
+            }
         }
         self.world.need_replicas(&topic, 1)?;
-        self.memory_kib = Some((before, peak));
+        self.memory_kib = Some([before, peaks[0], peaks[1]]);
         Ok(())
     }
 

@@ -140,6 +140,9 @@ pub(crate) fn classes(config: &Config) -> Option<Vec<String>> {
     }
 }
 
+/// Names of columns that are profiled beside those of the events.
+const RESERVED: [&str; 2] = ["prediction", profile::reconstruction::RECONSTRUCTION_ERROR];
+
 fn columns_exist(config: &Config, faults: &mut Faults) {
     let fields = &config.events.field;
     let known = || fields.iter().map(|f| f.name.as_str());
@@ -149,6 +152,11 @@ fn columns_exist(config: &Config, faults: &mut Faults) {
     for (place, field) in fields.iter().enumerate() {
         if fields.iter().take(place).any(|f| f.name == field.name) {
             faults.push((format!("events.field[{place}].name"), format!("`{}` is declared twice", field.name)));
+        }
+        if RESERVED.contains(&field.name.as_str()) {
+            let fault =
+                format!("`{}` is a column of Vigie's own, watched beside yours; expected another name", field.name);
+            faults.push((format!("events.field[{place}].name"), fault));
         }
     }
     for (place, segment) in config.segments.iter().enumerate() {

@@ -357,11 +357,17 @@ pub(crate) struct Alerts {
     pub(crate) false_alarms: Budget,
     /// PSI that is still no drift.
     pub(crate) drift_tolerance: f64,
+    /// How columns are watched together.
+    pub(crate) multivariate: train::Multivariate,
 }
 
 impl Default for Alerts {
     fn default() -> Self {
-        Self { false_alarms: Budget { count: 1.0, period: Span::ms(30 * 86_400_000) }, drift_tolerance: 0.1 }
+        Self {
+            false_alarms: Budget { count: 1.0, period: Span::ms(30 * 86_400_000) },
+            drift_tolerance: 0.1,
+            multivariate: train::Multivariate::None,
+        }
     }
 }
 
