@@ -6,4 +6,5 @@ mod decisions;
 mod drift;
 pub(crate) mod fixtures;
 mod simulation;
+mod windows;
 mod world;

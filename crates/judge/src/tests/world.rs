@@ -1,13 +1,13 @@
 //! A pipeline in miniature: it scores and labels slices under the line-ups the judge decides,
 //! writes the journal in any interleaving, loads versions, reports runs, and crashes.
 
-use super::fixtures::{Outcome, PARTITIONS, ROWS_PER_PARTITION, SHAPE, SLICE_MS, Script, counts, hash, reference};
+use super::fixtures::{Outcome, PARTITIONS, ROWS_PER_PARTITION, SLICE_MS, Script, counts, hash, reference};
 use super::fixtures::{unit, version};
 use crate::intake::Record;
 use crate::judge::Judge;
 use domain::time::Watermark;
-use domain::{Effect, Input, LineUp, Outputs, RawBatch, RawRecord, SourcePartition, Stage, TopicRole, Version};
-use measure::{Cell, Expected, Row};
+use domain::{Effect, Input, LineUp, Outputs, RawBatch, RawRecord, SourcePartition, Stage, Task, TopicRole, Version};
+use measure::{Cell, ChildSums, Expected, Row};
 use records::control::{Control, Promotion, Run};
 use records::journal::{
     Challenger, Command, ExpectedCell, ExpectedPane, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal, Phase,
@@ -43,12 +43,25 @@ fn journal_source() -> SourcePartition {
 }
 
 /// Every score is 0.8 or 0.2, and means it.
-fn expected(source: SourcePartition, slice_start_ms: i64, version: Version) -> ExpectedPane<Expected> {
+fn expected() -> Expected {
     let mut sums = Expected::new(2);
     for row in 0..ROWS_PER_PARTITION {
         let (score, predicted) = if row % 2 == 0 { (0.8, 1) } else { (0.2, 0) };
         sums.add(&[score], predicted, &[1.0 - score, score], 1);
     }
+    sums
+}
+
+/// The same scores as numbers: of four in five the error is 0.2, of the others 0.8.
+fn expected_errors() -> ChildSums {
+    let mut sums = ChildSums::default();
+    for _ in 0..ROWS_PER_PARTITION {
+        sums.add(0.8 * 0.2 + 0.2 * 0.8, Some(0.8 * 0.04 + 0.2 * 0.64), 1);
+    }
+    sums
+}
+
+fn pane_of<E: Clone>(sums: E, source: SourcePartition, slice_start_ms: i64, version: &Version) -> ExpectedPane<E> {
     let cell = |segment: &str| ExpectedCell {
         slice_start_ms,
         version: version.clone(),
@@ -306,8 +319,12 @@ impl World {
             self.queue(&writer, Journal::ScorePane(pane));
             if self.script.calibrated {
                 let version = line_up.members[0].version.clone();
-                let pane = expected(source.clone(), slice * SLICE_MS, version);
-                self.queue(&writer, Journal::Expected(pane));
+                let (source, start_ms) = (source.clone(), slice * SLICE_MS);
+                let record = match self.script.config.shape.task {
+                    Task::Regression => Journal::ExpectedErrors(pane_of(expected_errors(), source, start_ms, &version)),
+                    _ => Journal::Expected(pane_of(expected(), source, start_ms, &version)),
+                };
+                self.queue(&writer, record);
             }
             let watermark = Watermark { time_ms: (slice + 1) * SLICE_MS, idle: false };
             let marker = Marker::events(source, watermark);
@@ -365,7 +382,7 @@ impl World {
     }
 
     fn cell(&self, slice: i64, partition: i32, rows: std::ops::Range<u64>, line_up: &LineUp) -> Cell {
-        let mut cell = Cell::empty(SHAPE);
+        let mut cell = Cell::empty(self.script.config.shape);
         for row in rows {
             let seed = hash(slice as u64 * 1_000_000 + partition as u64 * 1_000 + row);
             let label = f64::from(u8::from(hash(seed).is_multiple_of(2)));
