@@ -134,7 +134,7 @@ fn shares(texts: &StringArray) -> Option<(BTreeMap<String, f64>, f64)> {
 
 impl Reconstruction {
     /// Distance of every row from what the axes keep of it, in standard deviations: 0 for a row that
-    /// lies on them. Its mean over the reference rows is what a window's mean is compared with.
+    /// lies on them.
     ///
     /// # Errors
     /// A column is missing, or of a type that cannot be counted.

@@ -2,73 +2,13 @@
 
 use super::fit;
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+use numpy::NumpyRandom;
 use profile::Reconstruction;
 use std::sync::Arc;
 
-/// The generator behind NumPy's `RandomState`: MT19937 (M. Matsumoto, T. Nishimura, ACM TOMACS 8,
-/// 1998) with its legacy ways to normal numbers and integers.
-struct RandomState {
-    words: [u32; 624],
-    at: usize,
-}
-
-impl RandomState {
-    fn seeded(seed: u32) -> Self {
-        let mut words = [seed; 624];
-        for i in 1..624 {
-            let before = words[i - 1];
-            words[i] = (before ^ (before >> 30)).wrapping_mul(1_812_433_253).wrapping_add(i as u32);
-        }
-        Self { words, at: 624 }
-    }
-
-    fn word(&mut self) -> u32 {
-        if self.at == 624 {
-            self.at = 0;
-            for i in 0..624 {
-                let y = (self.words[i] & 0x8000_0000) | (self.words[(i + 1) % 624] & 0x7fff_ffff);
-                let odd = if y & 1 == 1 { 0x9908_b0df } else { 0 };
-                self.words[i] = self.words[(i + 397) % 624] ^ (y >> 1) ^ odd;
-            }
-        }
-        let mut y = self.words[self.at];
-        self.at += 1;
-        y ^= y >> 11;
-        y ^= (y << 7) & 0x9d2c_5680;
-        y ^= (y << 15) & 0xefc6_0000;
-        y ^ (y >> 18)
-    }
-
-    fn double(&mut self) -> f64 {
-        let (high, low) = (self.word() >> 5, self.word() >> 6);
-        (f64::from(high) * 67_108_864.0 + f64::from(low)) / 9_007_199_254_740_992.0
-    }
-
-    /// Two at a time, by the polar method; the second one is given out first.
-    fn normals(&mut self, count: usize) -> Vec<f64> {
-        let mut normals = Vec::with_capacity(count);
-        while normals.len() < count {
-            let (x, y) = (2.0 * self.double() - 1.0, 2.0 * self.double() - 1.0);
-            let square = x * x + y * y;
-            if square < 1.0 && square != 0.0 {
-                let factor = (-2.0 * square.ln() / square).sqrt();
-                normals.extend([factor * y, factor * x]);
-            }
-        }
-        normals
-    }
-
-    /// 0 to `last`.
-    fn integer(&mut self, last: u32) -> u32 {
-        let mask = (last + 1).next_power_of_two() - 1;
-        loop {
-            let found = self.word() & mask;
-            if found <= last {
-                return found;
-            }
-        }
-    }
-}
+/// One generator for the tests of both crates.
+#[path = "../../detect/src/parity/tests_numpy.rs"]
+mod numpy;
 
 fn rows(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter(columns).unwrap()
@@ -81,14 +21,16 @@ fn mean_error(fitted: &Reconstruction, rows: &RecordBatch) -> f64 {
 /// `sample_drift_data` of NannyML 0.13.1, `tests/drift/test_multiv_pca.py`: 20 weeks of 1,008 rows.
 fn sample_drift_data() -> RecordBatch {
     let (count, week) = (20_160, 1_008);
-    let mut random = RandomState::seeded(167);
+    let mut random = NumpyRandom::new(167);
     let late = |row: usize| row >= 15 * week;
-    let f1 = random.normals(count).into_iter().enumerate().map(|(row, x)| if late(row) { x + 0.6 } else { x });
+    let f1 = random.normal(0.0, count).into_iter().enumerate().map(|(row, x)| if late(row) { x + 0.6 } else { x });
     let f1: Float64Array = f1.collect();
-    let f2 = (0..count).map(|row| (row, random.double())).collect::<Vec<_>>();
+    let f2 = (0..count).map(|row| (row, random.unit())).collect::<Vec<_>>();
     let f2: Float64Array = f2.into_iter().map(|(row, x)| if late(row) { x.sqrt() } else { x }).collect();
-    let f3 = (0..count).map(|row| (late(row), random.integer(3))).collect::<Vec<_>>();
-    let f3 = f3.into_iter().map(|(late, value)| if value == 1 || value == 3 && !late { "1" } else { "0" });
+    let f3 = random.choice(&[0, 1, 2, 3], count).into_iter().enumerate();
+    let f3 = f3
+        .map(|(row, value)| (late(row), value))
+        .map(|(late, value)| if value == 1 || value == 3 && !late { "1" } else { "0" });
     let f3: StringArray = f3.map(Some).collect();
     let color = |late: bool, value: u32| match value {
         13 | 14 | 18 if late => "white",
@@ -98,7 +40,8 @@ fn sample_drift_data() -> RecordBatch {
         10..=14 => "green",
         _ => "blue",
     };
-    let f4: StringArray = (0..count).map(|row| Some(color(late(row), random.integer(19)))).collect();
+    let twenty = random.choice(&(0..20).collect::<Vec<u32>>(), count);
+    let f4: StringArray = twenty.into_iter().enumerate().map(|(row, value)| Some(color(late(row), value))).collect();
     rows(vec![("f1", Arc::new(f1)), ("f2", Arc::new(f2)), ("f3", Arc::new(f3)), ("f4", Arc::new(f4))])
 }
 
@@ -140,10 +83,10 @@ fn nannyml_s_published_reconstruction_errors() {
 
 /// Three columns, each uniform; of the first two one follows the other by `turn`.
 fn related(seed: u32, turn: impl Fn(f64) -> f64) -> RecordBatch {
-    let mut random = RandomState::seeded(seed);
-    let x: Vec<f64> = (0..5_000).map(|_| random.double()).collect();
+    let mut random = NumpyRandom::new(seed);
+    let x: Vec<f64> = (0..5_000).map(|_| random.unit()).collect();
     let y: Float64Array = x.iter().map(|x| turn(*x)).collect();
-    let z: Float64Array = (0..5_000).map(|_| random.double()).collect();
+    let z: Float64Array = (0..5_000).map(|_| random.unit()).collect();
     rows(vec![("x", Arc::new(Float64Array::from(x))), ("y", Arc::new(y)), ("z", Arc::new(z))])
 }
 

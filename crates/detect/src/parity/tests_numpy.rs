@@ -36,7 +36,8 @@ impl NumpyRandom {
         y ^ (y >> 18)
     }
 
-    fn unit(&mut self) -> f64 {
+    /// Uniform in [0, 1).
+    pub(super) fn unit(&mut self) -> f64 {
         let (a, b) = (self.word() >> 5, self.word() >> 6);
         (f64::from(a) * 67_108_864.0 + f64::from(b)) / 9_007_199_254_740_992.0
     }
