@@ -7,7 +7,7 @@ use super::script::{
 };
 use super::seen::Seen;
 use domain::time::Watermark;
-use domain::{Effect, OutputRecord, Slices, SourcePartition, Stage, TopicRole, Version};
+use domain::{Effect, EventWatermark, OutputRecord, Slices, SourcePartition, Stage, TopicRole, Version};
 use records::SwapTable;
 use records::control::{Control, Run};
 use records::journal::{Journal, RunReport};
@@ -27,10 +27,12 @@ pub(super) struct Chaos {
     /// One turn of the world in so many moves partitions; 0: none.
     rebalances: usize,
     rows_max: usize,
+    /// Labels further ahead of events wait.
+    align_ms: i64,
 }
 
 impl Chaos {
-    pub(super) const NONE: Self = Self { replicas: 1, faults: 0, rebalances: 0, rows_max: 500 };
+    pub(super) const NONE: Self = Self { replicas: 1, faults: 0, rebalances: 0, rows_max: 500, align_ms: i64::MAX };
 
     /// Mild to wild.
     pub(super) fn of(seed: u64) -> Self {
@@ -40,6 +42,7 @@ impl Chaos {
             faults: pick(0x20, &[0, 60, 20, 8]),
             rebalances: pick(0x30, &[0, 80, 20]),
             rows_max: pick(0x40, &[9, 40, 200]),
+            align_ms: [i64::MAX, 40_000, 5_000][pick(0x50, &[0, 1, 2])],
         }
     }
 }
@@ -66,6 +69,8 @@ pub(super) struct World<'a> {
     reports: VecDeque<RunReport>,
     archived: [Vec<i64>; 2],
     ended: bool,
+    /// Of all processes: what a crash leaves in it is stale, which must not matter.
+    watermark: Arc<EventWatermark>,
 }
 
 impl<'a> World<'a> {
@@ -87,6 +92,7 @@ impl<'a> World<'a> {
             reports: VecDeque::new(),
             archived: [vec![i64::MIN; 2], vec![i64::MIN; 2]],
             ended: false,
+            watermark: Arc::default(),
         };
         for (stage, (name, _)) in STAGES.iter().enumerate() {
             let replicas = if *name == "judge" { 1 } else { chaos.replicas };
@@ -125,9 +131,12 @@ impl<'a> World<'a> {
         let made: Box<dyn Stage> = match STAGES[stage].0 {
             "score" => {
                 let config = score::Config { swaps: self.swaps.clone(), ..score_config(script) };
-                Box::new(score::Stage::new(config).unwrap())
+                Box::new(score::Stage::new(config).unwrap().telling(Arc::clone(&self.watermark)))
             }
-            "intake" => Box::new(track::Intake::new(intake_config(script)).unwrap()),
+            "intake" => {
+                let align = track::Align { events: Arc::clone(&self.watermark), align_ms: self.chaos.align_ms };
+                Box::new(track::Intake::new(intake_config(script, align)).unwrap())
+            }
             "join" => Box::new(track::Join::new(track::JoinConfig {
                 rules: track::Rules {
                     slices: config.slices,
@@ -391,7 +400,7 @@ fn score_config(script: &Script) -> score::Config {
     }
 }
 
-fn intake_config(script: &Script) -> track::IntakeConfig {
+fn intake_config(script: &Script, align: track::Align) -> track::IntakeConfig {
     track::IntakeConfig {
         format: label_format(script.task),
         slices: Slices::of(script.judge.slices.length_ms),
@@ -399,6 +408,6 @@ fn intake_config(script: &Script) -> track::IntakeConfig {
         max_skew_ms: MAX_SKEW_MS,
         tracking_partitions: 3,
         rejected: REJECTED,
-        align: None,
+        align: Some(align),
     }
 }

@@ -26,6 +26,11 @@ use clap::Parser;
 use cli::{Cli, Command};
 use std::process::ExitCode;
 
+/// glibc keeps an arena per thread and gives little of it back; a process has dozens of threads, most
+/// of them the Kafka client's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Parses the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -11,7 +11,7 @@ use crate::telemetry::Telemetry;
 use crate::topics::{self, Layout};
 use crate::wiring;
 use console::server::{Ready, SharedView};
-use domain::{Stage, TopicRole};
+use domain::{EventWatermark, Stage, TopicRole};
 use kafka::{Delivery, Hooks, OutOfLog, Progress, RunnerConfig, Slot, Stop};
 use records::SwapTable;
 use std::path::PathBuf;
@@ -73,6 +73,7 @@ fn wire(
     layout: &Layout,
     effects: &Effects,
     swaps: Option<&Arc<SwapTable>>,
+    watermark: &Arc<EventWatermark>,
 ) -> anyhow::Result<Wired> {
     let topics = |role, list: &[(String, i32)]| list.iter().map(|(t, _)| (role, t.clone())).collect::<Vec<_>>();
     let events = topics(TopicRole::Events, &layout.events);
@@ -80,10 +81,12 @@ fn wire(
     let derived = |role| vec![(role, layout.name(role).to_owned())];
     let wired = |stage, reads| Wired { stage, reads, reads_control: false, ticks: false, wants: Wants::Nothing };
     Ok(match name {
-        "score" => {
-            Wired { reads_control: true, wants: Wants::Bundle, ..wired(wiring::score(config, layout, swaps)?, events) }
-        }
-        "intake" => wired(wiring::intake(config, layout)?, labels),
+        "score" => Wired {
+            reads_control: true,
+            wants: Wants::Bundle,
+            ..wired(wiring::score(config, layout, swaps, watermark)?, events)
+        },
+        "intake" => wired(wiring::intake(config, layout, watermark)?, labels),
         "join" => wired(wiring::join(config, layout), derived(TopicRole::Tracking)),
         "judge" => Wired {
             ticks: true,
@@ -122,10 +125,11 @@ pub(crate) fn start(config: &Arc<Config>, layout: &Layout, options: Options) -> 
         effects: effects.clone(),
         _slot: Arc::clone(&slot),
     };
+    let watermark = Arc::default();
     for (place, name) in options.stages.iter().enumerate() {
         let settings = settings_of(config, name);
         for number in 0..settings.runners {
-            let wired = wire(name, config, layout, &effects, options.swaps.as_ref())?;
+            let wired = wire(name, config, layout, &effects, options.swaps.as_ref(), &watermark)?;
             // The first one's name is what it was before there could be several.
             let instance = if number == 0 { slot.name.clone() } else { format!("{}.{number}", slot.name) };
             let mut runner = runner(config, layout, &wired, &instance, &settings);

@@ -7,12 +7,12 @@ use crate::config::file::{RetrainOn, TimeUnit};
 use crate::effects::Effects;
 use crate::formats;
 use crate::topics::Layout;
-use domain::{Slices, Stage, Task};
+use domain::{EventWatermark, Slices, Stage, Task};
 use measure::Shape;
 use records::SwapTable;
 use records::control::Run;
 use std::sync::Arc;
-use track::{IntakeConfig, JoinConfig, Rules};
+use track::{Align, IntakeConfig, JoinConfig, Rules};
 
 /// How stream time is cut.
 fn slices(config: &Config) -> Slices {
@@ -33,10 +33,11 @@ pub(crate) fn score(
     config: &Config,
     layout: &Layout,
     swaps: Option<&Arc<SwapTable>>,
+    watermark: &Arc<EventWatermark>,
 ) -> anyhow::Result<Box<dyn Stage>> {
     let segments =
         config.segments.iter().map(|s| score::Segment { name: s.name.clone(), column: s.column.clone() }).collect();
-    Ok(Box::new(score::Stage::new(score::Config {
+    let stage = score::Stage::new(score::Config {
         format: formats::events(config),
         task: config.pipeline.task,
         classes: classes(config).unwrap_or_default(),
@@ -50,11 +51,16 @@ pub(crate) fn score(
         rejected: layout.rejected(),
         segments,
         swaps: swaps.cloned(),
-    })?))
+    })?;
+    Ok(Box::new(stage.telling(Arc::clone(watermark))))
 }
 
 /// The intake stage.
-pub(crate) fn intake(config: &Config, layout: &Layout) -> anyhow::Result<Box<dyn Stage>> {
+pub(crate) fn intake(
+    config: &Config,
+    layout: &Layout,
+    watermark: &Arc<EventWatermark>,
+) -> anyhow::Result<Box<dyn Stage>> {
     Ok(Box::new(track::Intake::new(IntakeConfig {
         format: formats::labels(config),
         slices: slices(config),
@@ -62,7 +68,7 @@ pub(crate) fn intake(config: &Config, layout: &Layout) -> anyhow::Result<Box<dyn
         max_skew_ms: config.windows.max_skew.as_ms(),
         tracking_partitions: layout.tracking,
         rejected: layout.rejected(),
-        align: None,
+        align: Some(Align { events: Arc::clone(watermark), align_ms: config.windows.align.as_ms() }),
     })?))
 }
 

@@ -2,11 +2,12 @@
 //!
 //! It does no I/O, reads no clock and spawns nothing.
 //! Read in this order: [`stage`] (what a stage is), [`batch`] (what goes in), [`output`] (what
-//! comes out), [`time`], [`line_up`] (which versions score), [`schema`], [`feature`], [`fixed`],
-//! [`unlabelled`].
+//! comes out), [`time`], [`event_watermark`], [`line_up`] (which versions score), [`schema`],
+//! [`feature`], [`fixed`], [`unlabelled`].
 
 pub mod batch;
 pub mod error;
+pub mod event_watermark;
 pub mod feature;
 pub mod fixed;
 pub mod ids;
@@ -19,6 +20,7 @@ pub mod unlabelled;
 
 pub use batch::{Header, RawBatch, RawRecord};
 pub use error::ErrorClass;
+pub use event_watermark::EventWatermark;
 pub use feature::FeatureMatrix;
 pub use fixed::Fixed;
 pub use ids::{Fingerprint, SourcePartition, Version, fingerprint};

@@ -2,6 +2,7 @@
 
 use crate::{Config, Error};
 use domain::LineUp;
+use domain::time::Watermark;
 use records::journal::ScoreCounters;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -51,6 +52,11 @@ impl State {
 
     pub(crate) fn metadata(&self) -> String {
         records::to_json(self).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    /// Of the partition; none before its first event.
+    pub(crate) fn watermark(&self) -> Option<Watermark> {
+        self.watermark_ms.map(|time_ms| Watermark { time_ms, idle: self.idle })
     }
 
     /// Number of the promotion in force; 0 before the first.

@@ -7,7 +7,9 @@ use crate::promotions::{Promotions, needed};
 use crate::run::{Batch, Run};
 use crate::{Config, Error, marker, metrics, publish, tracking};
 use codec::{Decoded, EventDecoder, Refused};
-use domain::{Effect, Input, LineUp, Outputs, Prepared, Preparer, RawBatch, SourcePartition, StageError, Version};
+use domain::{
+    Effect, EventWatermark, Input, LineUp, Outputs, Prepared, Preparer, RawBatch, SourcePartition, StageError, Version,
+};
 use records::control::Control;
 use std::any::Any;
 use std::collections::btree_map::Entry;
@@ -22,6 +24,7 @@ pub struct Stage {
     promotions: Promotions,
     partitions: BTreeMap<SourcePartition, Partition>,
     bundles: BTreeMap<Version, Loading>,
+    watermark: Arc<EventWatermark>,
 }
 
 /// Where a version stands.
@@ -41,7 +44,15 @@ impl Stage {
         config.validate()?;
         let decoder = EventDecoder::new(config.format.clone())?;
         let promotions = Promotions::imposed(config.swaps.clone());
-        Ok(Self { config, decoder, promotions, partitions: BTreeMap::new(), bundles: BTreeMap::new() })
+        let (partitions, bundles) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { config, decoder, promotions, partitions, bundles, watermark: Arc::default() })
+    }
+
+    /// Tells how far its partitions have come, for whoever must not run ahead of them.
+    #[must_use]
+    pub fn telling(mut self, watermark: Arc<EventWatermark>) -> Self {
+        self.watermark = watermark;
+        self
     }
 
     fn assigned(
@@ -55,6 +66,7 @@ impl Stage {
         if let Some(offset) = offset {
             self.promotions.agrees(source, offset, &state)?;
         }
+        self.watermark.observe(source, state.watermark());
         self.partitions.insert(source.clone(), Partition { state, ..Partition::default() });
         // Requests of an aborted transaction were never carried out: ask again for what is not here.
         self.bundles.retain(|_, loading| !matches!(loading, Loading::Requested));
@@ -198,6 +210,7 @@ impl Stage {
     fn idle(&mut self, source: &SourcePartition, out: &mut Outputs) -> Result<(), Error> {
         let Some(partition) = self.partitions.get_mut(source).filter(|p| !p.state.idle) else { return Ok(()) };
         partition.state.idle = true;
+        self.watermark.observe(source, partition.state.watermark());
         marker::write(&self.config, source, &partition.state, out)
     }
 
@@ -223,6 +236,7 @@ impl Stage {
         count(&batch, decoded, &written, state, out);
         out.count(metrics::SWAPS, swaps);
         written.cells.write(&batch, out)?;
+        self.watermark.observe(&raw.source, state.watermark());
         if marker::passed(&self.config, before, state.watermark_ms) {
             marker::write(&self.config, &raw.source, state, out)?;
         }
@@ -333,6 +347,7 @@ impl domain::Stage for Stage {
             Input::Assigned { source, offset, metadata, .. } => self.assigned(source, offset, metadata, out)?,
             Input::Revoked(source) => {
                 self.partitions.remove(source);
+                self.watermark.forget(source);
             }
             Input::Batch(batch) => {
                 let decoded = self.decoder.decode(batch).map_err(Error::from)?;

@@ -15,14 +15,14 @@ use codec::{LabelDecoder, LabelFormat};
 use domain::ids::tracking_partition;
 use domain::time::Watermark;
 use domain::{
-    Input, OutputRecord, Outputs, RawBatch, Slices, SourcePartition, Stage, StageError, TopicRole, fingerprint,
+    EventWatermark, Input, OutputRecord, Outputs, RawBatch, Slices, SourcePartition, Stage, StageError, TopicRole,
+    fingerprint,
 };
 use records::rejected::{self, Refusal};
 use records::tracking::{LabelBatch, Marker, Tracking};
 use records::{RECORD_HEADER, kind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use watermark::LabelPartition;
 
 /// Labels in one record of `p.tracking`; at most some 50 bytes each, well below 1 MB.
@@ -30,13 +30,12 @@ const LABELS_PER_RECORD: usize = 8192;
 
 /// How far labels may run ahead of events.
 ///
-/// The event watermark is known to score, not to intake, and comes by shared memory where both run
-/// in one process. It only pauses input, which bounds the labels join holds; no result depends on
-/// it. Whoever sets it must set [`i64::MIN`] while events are idle, else labels wait for ever.
+/// Labels of predictions that are not out yet wait in join. While predictions cannot be written, or a
+/// backlog of events is worked off, this bounds them. It only pauses input; no result depends on it.
 #[derive(Debug, Clone)]
 pub struct Align {
-    /// Least event watermark in epoch milliseconds; [`i64::MIN`] while unknown: labels are taken.
-    pub event_watermark_ms: Arc<AtomicI64>,
+    /// Of the event partitions scored in the same process; while it is unknown, labels are taken.
+    pub events: Arc<EventWatermark>,
     /// By how much a label partition's watermark may be ahead of it.
     pub align_ms: i64,
 }
@@ -236,8 +235,8 @@ impl Stage for Intake {
 
     fn accepts(&self, source: &SourcePartition) -> bool {
         let Some(align) = &self.config.align else { return true };
-        let events = align.event_watermark_ms.load(Ordering::Relaxed);
+        let Some(events) = align.events.least_ms() else { return true };
         let labels = self.partitions.get(source).and_then(|p| p.watermark_ms);
-        events == i64::MIN || labels.is_none_or(|labels| labels <= events.saturating_add(align.align_ms))
+        labels.is_none_or(|labels| labels <= events.saturating_add(align.align_ms))
     }
 }

@@ -269,6 +269,7 @@ maturity = "2m"
 length = "1m"
 lateness = "10s"
 max_skew = "1h"
+align = "20m"            # soon reached while predictions cannot be written
 idle_after = "1h"          # no clock decides anything here
 
 [[segments]]

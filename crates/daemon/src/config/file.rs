@@ -292,6 +292,8 @@ pub(crate) struct Windows {
     pub(crate) length: Span,
     pub(crate) lateness: Span,
     pub(crate) max_skew: Span,
+    /// Labels may run ahead of events by this much.
+    pub(crate) align: Span,
     pub(crate) idle_after: Span,
 }
 
@@ -301,6 +303,7 @@ impl Default for Windows {
             length: Span::ms(86_400_000),
             lateness: Span::ms(3_600_000),
             max_skew: Span::ms(3_600_000),
+            align: Span::ms(86_400_000),
             idle_after: Span::ms(30_000),
         }
     }

@@ -3,10 +3,12 @@
 use super::{Align, Intake, IntakeConfig};
 use codec::{LabelFormat, Source, TimeSource, TimeUnit};
 use domain::ids::tracking_partition;
-use domain::{Input, Outputs, RawBatch, RawRecord, Slices, SourcePartition, Stage, Task, TopicRole, fingerprint};
+use domain::time::Watermark;
+use domain::{
+    EventWatermark, Input, Outputs, RawBatch, RawRecord, Slices, SourcePartition, Stage, Task, TopicRole, fingerprint,
+};
 use records::tracking::{StreamKind, Tracking};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 const PARTITIONS: i32 = 3;
 
@@ -161,17 +163,20 @@ fn a_refused_label_goes_to_the_rejected_topic_and_its_neighbours_on() {
 
 #[test]
 fn labels_wait_while_they_are_too_far_ahead_of_events() {
-    let events = Arc::new(AtomicI64::new(i64::MIN));
-    let align = Some(Align { event_watermark_ms: Arc::clone(&events), align_ms: 10 });
+    let events = Arc::<EventWatermark>::default();
+    let align = Some(Align { events: Arc::clone(&events), align_ms: 10 });
     let mut intake = assigned(IntakeConfig { align, ..config() }, None);
     let accepts = |intake: &Intake, watermark| {
-        events.store(watermark, Ordering::Relaxed);
+        events.observe(&SourcePartition::new("events", 0), watermark);
         intake.accepts(&source())
     };
-    assert!(accepts(&intake, 0), "nothing read yet");
+    let at = |time_ms, idle| Some(Watermark { time_ms, idle });
+    assert!(accepts(&intake, at(0, false)), "no label read yet");
     intake.step(Input::Batch(&batch(0, &[42])), &mut Outputs::default()).unwrap();
-    for (watermark, expected) in [(i64::MIN, true), (29, false), (30, true), (i64::MAX, true)] {
-        assert_eq!(accepts(&intake, watermark), expected, "events at {watermark}");
+    for (watermark, expected) in
+        [(None, true), (at(29, false), false), (at(29, true), true), (at(30, false), true), (at(i64::MAX, false), true)]
+    {
+        assert_eq!(accepts(&intake, watermark), expected, "events at {watermark:?}");
     }
 }
 
