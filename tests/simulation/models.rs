@@ -114,6 +114,7 @@ fn calibrated(task: Task) -> Option<bundle::Calibrated> {
         mean: 0.0,
         standard_error: 0.01,
         variance_slices: 0.001,
+        scale: 1.0,
     };
     Some(bundle::Calibrated { calibration, gap: Some(gap) })
 }

@@ -8,7 +8,7 @@ use profile::Counts;
 use records::SwapTable;
 use records::control::{Control, Promotion, Swap};
 use records::journal::{JoinCounters, Journal, ScoreCounters};
-use records::window::Window;
+use records::window::{Clock, Window};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
@@ -158,12 +158,17 @@ impl Seen {
         }
     }
 
-    /// Final windows hold every event of their slice once.
+    /// Final windows hold every event of their slice once; those by label time have labelled rows alone.
     fn check_windows(&self, script: &Script) {
-        let mut totals = 0;
+        let (mut totals, mut by_label) = (0, 0);
         for value in self.finals.values() {
             let window: Window = serde_json::from_str(value).unwrap();
             if !window.is_total() {
+                continue;
+            }
+            if window.clock == Clock::LabelTime {
+                assert!(window.rows > 0 && window.rows == window.labelled, "{value}");
+                by_label += 1;
                 continue;
             }
             let start = records::time::parse_rfc3339(&window.window.start).unwrap();
@@ -173,6 +178,8 @@ impl Seen {
             totals += 1;
         }
         let least = script.slices - 6;
+        // Two horizons of three slices, a slice, and the lateness.
+        assert!(by_label >= script.slices - 8, "{by_label} final windows by label time of {} slices", script.slices);
         assert!(totals >= least, "{totals} final windows of {} slices of {SLICE_MS} ms", script.slices);
     }
 

@@ -1,8 +1,9 @@
 //! What errors a regression is to expect of itself.
 
 use crate::Error;
-use crate::file::{ABSOLUTE_ERROR, SQUARED_ERROR};
+use crate::file::{ABSOLUTE_ERROR, ERROR_GAP, SQUARED_ERROR};
 use domain::{FeatureMatrix, Task, Version};
+use measure::estimate::GapReference;
 use models::Model;
 
 /// |e| and e² to be expected of each row.
@@ -16,6 +17,8 @@ pub struct ErrorModels {
     pub absolute: Model,
     /// Of e².
     pub squared: Model,
+    /// Realised minus expected |e| of the validation fold; none in bundles of earlier builds.
+    pub gap: Option<GapReference>,
 }
 
 impl ErrorModels {
@@ -51,6 +54,9 @@ impl ErrorModels {
                 );
                 return Err(Error::content(file, detail));
             }
+        }
+        if self.gap.is_some_and(|gap| !gap.is_sound()) {
+            return Err(Error::content(ERROR_GAP, "a number out of range, expected shares, a spread and a scale"));
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ pub const CALIBRATION: &str = "calibration.json";
 pub const ABSOLUTE_ERROR: &str = "absolute_error.bin";
 /// A model of a row's squared error; regression only.
 pub const SQUARED_ERROR: &str = "squared_error.bin";
+/// Realised minus expected errors of the validation fold; regression only.
+pub const ERROR_GAP: &str = "error_gap.json";
 /// How the columns of the reference wandered from slice to slice.
 pub const WANDER: &str = "wander.json";
 /// The axes that rows are rebuilt from, where columns are watched together.
@@ -31,12 +33,13 @@ pub const RECONSTRUCTION: &str = "reconstruction.json";
 
 /// Files that a bundle may lack: earlier builds did not write them. A bundle has those that its
 /// manifest lists. Readers that do not know them pass over them, so they change no format version.
-pub const OPTIONAL: [&str; 5] = [ABSOLUTE_ERROR, CALIBRATION, RECONSTRUCTION, SQUARED_ERROR, WANDER];
+pub const OPTIONAL: [&str; 6] = [ABSOLUTE_ERROR, CALIBRATION, ERROR_GAP, RECONSTRUCTION, SQUARED_ERROR, WANDER];
 
 /// The files of a bundle with the most bytes each may have; the manifest is last.
-pub const FILES: [(&str, u64); 11] = [
+pub const FILES: [(&str, u64); 12] = [
     (ABSOLUTE_ERROR, 64 << 20),
     (SQUARED_ERROR, 64 << 20),
+    (ERROR_GAP, 1 << 20),
     (CALIBRATION, 64 << 20),
     (WANDER, 8 << 20),
     (RECONSTRUCTION, 64 << 20),

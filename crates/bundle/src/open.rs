@@ -2,8 +2,8 @@
 //! Only what has passed all of them is returned.
 
 use crate::file::{
-    self, ABSOLUTE_ERROR, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, OPTIONAL, PIPELINE, RECONSTRUCTION,
-    REFERENCE, SQUARED_ERROR, WANDER,
+    self, ABSOLUTE_ERROR, CALIBRATION, ERROR_GAP, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, OPTIONAL, PIPELINE,
+    RECONSTRUCTION, REFERENCE, SQUARED_ERROR, WANDER,
 };
 use crate::{Bundle, Calibrated, Error, ErrorModels, FILES, Manifest, golden, sha256_hex, version_of};
 use arrow::array::RecordBatch;
@@ -53,7 +53,9 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
     }
     let errors = if is_listed(ABSOLUTE_ERROR) {
         let read = |name| Model::from_bytes(get(version, files, name)?).map_err(|e| Error::content(name, e));
-        let errors = ErrorModels { absolute: read(ABSOLUTE_ERROR)?, squared: read(SQUARED_ERROR)? };
+        let gap =
+            if is_listed(ERROR_GAP) { Some(read_json(ERROR_GAP, get(version, files, ERROR_GAP)?)?) } else { None };
+        let errors = ErrorModels { absolute: read(ABSOLUTE_ERROR)?, squared: read(SQUARED_ERROR)?, gap };
         errors.check(manifest.task, preprocessor.features().len())?;
         Some(Arc::new(errors))
     } else {
@@ -89,9 +91,13 @@ pub fn read_manifest(version: &Version, bytes: &[u8]) -> Result<Manifest, Error>
     serde_json::from_slice(bytes).map_err(|e| Error::content(MANIFEST, e))
 }
 
+fn read_json<T: serde::de::DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|e| Error::content(file, e))
+}
+
 /// One map per number that the model gives, and a gap that can have been measured.
 fn read_calibration(manifest: &Manifest, bytes: &[u8]) -> Result<Calibrated, Error> {
-    let found: Calibrated = serde_json::from_slice(bytes).map_err(|e| Error::content(CALIBRATION, e))?;
+    let found: Calibrated = read_json(CALIBRATION, bytes)?;
     let (maps, expected) = (found.calibration.maps().len(), manifest.outputs());
     if manifest.task == Task::Regression || maps != expected {
         let detail = format!("{maps} maps for task {:?}, expected {expected} of a classification", manifest.task);
@@ -104,7 +110,7 @@ fn read_calibration(manifest: &Manifest, bytes: &[u8]) -> Result<Calibrated, Err
 }
 
 fn read_wander(columns: usize, bytes: &[u8]) -> Result<Wanders, Error> {
-    let found: Wanders = serde_json::from_slice(bytes).map_err(|e| Error::content(WANDER, e))?;
+    let found: Wanders = read_json(WANDER, bytes)?;
     if !found.fits(columns) {
         let detail = format!("{} columns or a number out of range, expected {columns} columns", found.columns.len());
         return Err(Error::content(WANDER, detail));
@@ -113,7 +119,7 @@ fn read_wander(columns: usize, bytes: &[u8]) -> Result<Wanders, Error> {
 }
 
 fn read_reconstruction(is_profiled: bool, golden: &RecordBatch, bytes: &[u8]) -> Result<Reconstruction, Error> {
-    let found: Reconstruction = serde_json::from_slice(bytes).map_err(|e| Error::content(RECONSTRUCTION, e))?;
+    let found: Reconstruction = read_json(RECONSTRUCTION, bytes)?;
     if !found.is_sound() {
         return Err(Error::content(RECONSTRUCTION, "a number out of range, expected axes with a number per column"));
     }

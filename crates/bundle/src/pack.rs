@@ -2,8 +2,8 @@
 
 use crate::bundle::apply;
 use crate::file::{
-    self, ABSOLUTE_ERROR, CALIBRATION, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, RECONSTRUCTION, REFERENCE,
-    SQUARED_ERROR, WANDER,
+    self, ABSOLUTE_ERROR, CALIBRATION, ERROR_GAP, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, RECONSTRUCTION,
+    REFERENCE, SQUARED_ERROR, WANDER,
 };
 use crate::{
     Calibrated, Error, ErrorModels, FORMAT_VERSION, FileEntry, Manifest, golden, open, sha256_hex, version_of,
@@ -75,6 +75,9 @@ pub fn pack(parts: Parts) -> Result<Packed, Error> {
         files.push((ABSOLUTE_ERROR.to_string(), errors.absolute.to_bytes()));
         files.push((SQUARED_ERROR.to_string(), errors.squared.to_bytes()));
         kinds.extend([kind(&errors.absolute), kind(&errors.squared)]);
+        if let Some(gap) = &errors.gap {
+            files.push((ERROR_GAP.to_string(), json(ERROR_GAP, gap)?));
+        }
     }
     if let Some(wander) = &wander {
         files.push((WANDER.to_string(), json(WANDER, wander)?));

@@ -63,7 +63,7 @@ fn manifest() -> Manifest {
 }
 
 fn gap() -> GapReference {
-    GapReference { slices: 3, errors: 0.2, mean: 0.01, standard_error: 0.02, variance_slices: 0.001 }
+    GapReference { slices: 3, errors: 0.2, mean: 0.01, standard_error: 0.02, variance_slices: 0.001, scale: 1.0 }
 }
 
 fn parts() -> Parts {
@@ -302,7 +302,9 @@ fn models_of_errors_open_with_a_regression_and_with_nothing_else() {
         *weights.last_mut().unwrap() = factor;
         Model::Linear(Linear::new(Link::Identity, vec![weights], vec![0.25]).unwrap())
     };
-    let errors = |inputs: usize| Some(ErrorModels { absolute: child(inputs, 0.5), squared: child(inputs, 2.0) });
+    let errors = |inputs: usize| {
+        Some(ErrorModels { absolute: child(inputs, 0.5), squared: child(inputs, 2.0), gap: Some(gap()) })
+    };
     let packed = with(Task::Regression, errors(features + 1)).unwrap();
     let bundle = open(&packed.version, &files(&packed)).unwrap();
     let (scores, found) = bundle.apply_expecting(&rows()).unwrap();
@@ -315,6 +317,11 @@ fn models_of_errors_open_with_a_regression_and_with_nothing_else() {
     let old = with(Task::Regression, None).unwrap();
     let old = open(&old.version, &files(&old)).unwrap();
     assert!(old.apply_expecting(&rows()).unwrap().1.is_none());
+    assert_eq!(bundle.errors.as_ref().unwrap().gap, Some(gap()));
+    let unsound =
+        errors(features + 1).map(|found| ErrorModels { gap: Some(GapReference { scale: 0.0, ..gap() }), ..found });
+    let message = with(Task::Regression, unsound).unwrap_err().to_string();
+    assert!(message.contains("error_gap.json") && message.contains("scale"), "{message}");
     for (task, inputs) in [(Task::BinaryClassification, features + 1), (Task::Regression, features)] {
         let message = with(task, errors(inputs)).unwrap_err().to_string();
         assert!(message.contains("absolute_error.bin") && message.contains("in regression"), "{message}");

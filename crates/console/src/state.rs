@@ -2,7 +2,7 @@
 
 use crate::summary::{Replay, Summary};
 use crate::view::View;
-use records::window::{Clock, Window};
+use records::window::Window;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -15,8 +15,7 @@ const ALERTS_SHOWN: usize = 50;
 pub(crate) fn state(view: &View, pipeline: &str) -> Value {
     let replay = Replay { events_produced: 0, seconds: 0.0, held_seconds: 0.0 };
     let summary = Summary::of(view, replay);
-    let mut totals: Vec<&Window> =
-        view.windows.values().filter(|w| w.clock == Clock::EventTime && w.segment == "*" && w.version == "*").collect();
+    let mut totals: Vec<&Window> = view.windows.values().filter(|w| w.version == "*").collect();
     totals.sort_by(|a, b| a.window.start.cmp(&b.window.start));
     let series: Vec<Value> = totals.iter().map(|w| point(w)).collect();
     let alerts: Vec<_> = view.alerts.iter().rev().take(ALERTS_SHOWN).collect();
@@ -62,7 +61,7 @@ fn point(window: &Window) -> Value {
 /// Log loss (or RMSE) of each version's own windows, for the chart by version.
 fn versions(view: &View) -> Value {
     let mut by_version: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    let windows = view.windows.values().filter(|w| w.segment == "*" && w.version != "*" && w.labelled > 0);
+    let windows = view.windows.values().filter(|w| w.version != "*" && w.labelled > 0);
     for window in windows {
         let value = window.metrics.get("log_loss").or_else(|| window.metrics.get("rmse")).map(|e| e.value);
         by_version.entry(&window.version).or_default().push(json!([window.window.start, value, window.labelled]));
@@ -72,7 +71,7 @@ fn versions(view: &View) -> Value {
 
 /// Population stability index by window of the features that drifted most at their worst.
 fn drift(view: &View) -> Value {
-    let windows: Vec<&Window> = view.windows.values().filter(|w| w.segment == "*" && !w.drift.is_empty()).collect();
+    let windows: Vec<&Window> = view.windows.values().filter(|w| !w.drift.is_empty()).collect();
     let mut worst: BTreeMap<&str, f64> = BTreeMap::new();
     for (name, drift) in windows.iter().flat_map(|w| &w.drift) {
         let most = worst.entry(name).or_insert(0.0);

@@ -4,12 +4,13 @@ use domain::{SourcePartition, TopicRole, Version};
 use measure::Cell;
 use records::alert::Alert;
 use records::control::{Control, Promotion, Run, Swap};
-use records::journal::{JoinCounters, Journal, ScoreCounters};
-use records::window::Window;
+use records::journal::{JoinCell, JoinCounters, Journal, ScoreCounters};
+use records::window::{Clock, Window};
 use std::collections::BTreeMap;
 
 /// Windows kept; older ones leave.
 const WINDOWS_MAX: usize = 20_000;
+const ALL_ROWS: &str = "*";
 /// States of alerts kept, newest last.
 const ALERTS_MAX: usize = 1_000;
 /// Swaps, promotions and runs kept.
@@ -18,7 +19,7 @@ const DECISIONS_MAX: usize = 10_000;
 /// Everything known of a pipeline.
 #[derive(Debug, Default)]
 pub struct View {
-    /// Newest record of each window, by the key of its record.
+    /// Newest record of each window over all rows, by event time; by the key of its record.
     pub windows: BTreeMap<String, Window>,
     /// Line-ups decided, by number.
     pub promotions: BTreeMap<u64, Promotion>,
@@ -42,7 +43,8 @@ pub struct View {
     pub rejected: BTreeMap<(String, String), u64>,
     /// Records that could not be read: another version's, or damaged.
     pub unreadable: u64,
-    joined_to: BTreeMap<i32, i64>,
+    /// Range of the newest pane by tracking partition, and whether it is of arrived rows.
+    joined_to: BTreeMap<(i32, bool), (i64, i64)>,
 }
 
 /// The judge's own part of a journal record is not needed here.
@@ -79,6 +81,10 @@ impl View {
     }
 
     fn window(&mut self, window: Window) {
+        // Others are not looked at, and are most of them.
+        if window.clock != Clock::EventTime || window.segment != ALL_ROWS {
+            return;
+        }
         let key = records::window::key(&window, 0);
         bounded_insert(&mut self.windows, key, window, WINDOWS_MAX);
     }
@@ -99,23 +105,33 @@ impl View {
                 self.join.insert(marker.tracking_partition, marker.counters);
             }
             Journal::JoinPane(pane) => {
-                // Delivered twice after a crash in at-least-once mode: panes of a partition grow.
-                let seen = self.joined_to.entry(pane.tracking_partition).or_insert(i64::MIN);
-                if pane.from_offset <= *seen {
-                    return;
-                }
-                *seen = pane.to_offset;
-                for cell in pane.cells.iter().filter(|c| c.segment == "*") {
-                    let month = records::time::rfc3339(cell.slice_start_ms).chars().take(7).collect();
-                    match self.months.get_mut(&month) {
-                        Some(sum) => sum.merge(&cell.cell),
-                        None => {
-                            self.months.insert(month, cell.cell.clone());
-                        }
-                    }
-                }
+                let range = (pane.from_offset, pane.to_offset);
+                self.joined((pane.tracking_partition, false), range, pane.cells.iter());
+            }
+            Journal::Arrived(pane) => {
+                let range = (pane.from_offset, pane.to_offset);
+                self.joined((pane.tracking_partition, true), range, pane.cells.iter().map(|cell| &cell.joined));
             }
             _ => {}
+        }
+    }
+
+    /// Panes may be delivered twice after a crash in at-least-once mode; those of a partition grow. Parts
+    /// of one pane have its range.
+    fn joined<'a>(&mut self, of: (i32, bool), (from, to): (i64, i64), cells: impl Iterator<Item = &'a JoinCell<Cell>>) {
+        let seen = self.joined_to.entry(of).or_insert((i64::MIN, i64::MIN));
+        if from <= seen.1 && (from, to) != *seen {
+            return;
+        }
+        *seen = (from, to);
+        for joined in cells.filter(|joined| joined.segment == ALL_ROWS) {
+            let month = records::time::rfc3339(joined.slice_start_ms).chars().take(7).collect();
+            match self.months.get_mut(&month) {
+                Some(sum) => sum.merge(&joined.cell),
+                None => {
+                    self.months.insert(month, joined.cell.clone());
+                }
+            }
         }
     }
 

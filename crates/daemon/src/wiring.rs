@@ -128,7 +128,10 @@ pub(crate) fn known(bundle: &bundle::Bundle) -> judge::Known {
         reference: bundle.reference.as_ref().clone(),
         class_rates: bundle.manifest.class_rates.clone(),
         wander: bundle.wander.clone(),
-        gap: bundle.calibrated.as_ref().and_then(|calibrated| calibrated.gap),
+        gap: match &bundle.errors {
+            Some(errors) => errors.gap,
+            None => bundle.calibrated.as_ref().and_then(|calibrated| calibrated.gap),
+        },
     }
 }
 

@@ -85,10 +85,15 @@ impl Clock {
         Some(self.closed_ms?.min(events).min(labels.saturating_sub(config.maturity_ms)))
     }
 
+    /// Slices that end at or before this have their labels, those that were not late, and every
+    /// prediction of before.
+    pub(crate) fn arrived_until_ms(&self) -> Option<i64> {
+        self.joined_ms.map(|(events, labels)| events.min(labels))
+    }
+
     /// Slices that end at or before this are final.
     pub(crate) fn final_until_ms(&self, config: &Config) -> Option<i64> {
-        let (events, labels) = self.joined_ms?;
-        Some(events.min(labels).saturating_sub(config.horizon_ms))
+        Some(self.arrived_until_ms()?.saturating_sub(config.horizon_ms))
     }
 
     /// Whether the archive holds every event before the cut-off and every label before

@@ -1,4 +1,4 @@
-//! Concept drift: more wrong predictions than the calibrated scores expect.
+//! Concept drift: more wrong predictions, or larger errors of numbers, than the model expects.
 //!
 //! A model whose cases become harder says so itself; where the relation of features and label has
 //! changed it does not. So this names a cause; harm is watched apart, whatever its cause.
@@ -10,8 +10,9 @@ use crate::harm::TEST_ROWS_MIN;
 use crate::judge::Turn;
 use crate::state::Slice;
 use detect::harm::{Page, PageBets, gap_plan, page_threshold};
+use domain::Task;
 use measure::estimate::SliceGap;
-use measure::{Cell, Expected, Forecast};
+use measure::{Cell, Forecast, Performance};
 use serde::{Deserialize, Serialize};
 
 /// The monitor of one champion's reign, and the rows that wait to be a test slice.
@@ -22,15 +23,19 @@ pub(crate) struct Concept {
     page: Page,
     threshold: f64,
     from_ms: Option<i64>,
-    right: i64,
+    /// Wrong predictions, or the sum of absolute errors.
+    errors: f64,
     labelled: i64,
-    expected: Option<Expected>,
+    expected: Option<Forecast>,
+    /// The error that counts as 1.
+    scale: f64,
 }
 
 impl Turn<'_> {
     /// A monitor of the champion, if its bundle says what the gap was on its validation fold.
     fn concept(&self, known: &Known) -> Option<Concept> {
-        let bets = gap_plan(&known.gap?);
+        let gap = known.gap?;
+        let bets = gap_plan(&gap);
         let budget = self.config.false_alarms;
         let alarms = budget.count * BESIDE_HARM;
         Some(Concept {
@@ -38,9 +43,10 @@ impl Turn<'_> {
             bets,
             threshold: page_threshold(1, budget.period_ms, self.config.slices.length_ms, alarms),
             from_ms: None,
-            right: 0,
+            errors: 0.0,
             labelled: 0,
             expected: None,
+            scale: gap.scale,
         })
     }
 
@@ -50,20 +56,17 @@ impl Turn<'_> {
             return Ok(());
         };
         let expected = slice.expected.get(&("*".to_owned(), version.clone()));
-        let Some(Forecast::Classes(expected)) = expected else { return Ok(()) };
-        let (labelled, right) = (champion.served.rows(), champion.served.right());
-        if labelled <= 0 {
-            return Ok(());
-        }
+        let Some((expected, errors)) = expected.zip(errors(&champion.served)) else { return Ok(()) };
         if self.state.concept.is_none() {
             let known = self.known.get(&version).cloned();
             self.state.concept = known.and_then(|known| self.concept(&known));
         }
         let Some(monitor) = self.state.concept.as_mut() else { return Ok(()) };
-        monitor.right = monitor.right.saturating_add(right);
-        monitor.labelled = monitor.labelled.saturating_add(labelled);
+        monitor.errors += errors;
+        monitor.labelled = monitor.labelled.saturating_add(champion.served.rows());
         match &mut monitor.expected {
-            Some(sum) => sum.merge(expected),
+            // A champion has one task.
+            Some(sum) => drop(sum.merge(expected)),
             none => *none = Some(expected.clone()),
         }
         let from_ms = *monitor.from_ms.get_or_insert(start_ms);
@@ -71,8 +74,9 @@ impl Turn<'_> {
             return Ok(());
         }
         monitor.from_ms = None;
-        let (right, labelled) = (std::mem::take(&mut monitor.right), std::mem::take(&mut monitor.labelled));
-        let gap = monitor.expected.take().and_then(|expected| SliceGap::of(right, labelled, &expected));
+        let (errors, labelled) = (std::mem::take(&mut monitor.errors), std::mem::take(&mut monitor.labelled));
+        let expected = monitor.expected.take();
+        let gap = expected.and_then(|expected| SliceGap::of(errors, labelled, &expected, monitor.scale));
         match gap {
             Some(gap) => self.step_concept((from_ms, self.config.slices.end(start_ms)), gap),
             None => Ok(()),
@@ -81,20 +85,38 @@ impl Turn<'_> {
 
     fn step_concept(&mut self, span_ms: (i64, i64), gap: SliceGap) -> Result<(), Error> {
         let Some(monitor) = self.state.concept.as_mut() else { return Ok(()) };
-        let (realised, p0) = (gap.errors as f64 / gap.rows as f64, monitor.bets.p0);
-        monitor.page.step(realised, gap.estimated);
+        let (p0, scale) = (monitor.bets.p0, monitor.scale);
+        let is_of_classes = self.config.shape.task != Task::Regression;
+        monitor.page.step(gap.realised, gap.estimated);
         let (capital, threshold) = (monitor.page.value(), monitor.threshold);
         let finding = Finding { name: "vigie.drift", tier: "concept", span_ms };
         if capital >= threshold {
             monitor.page = Page::new(monitor.bets.clone(), f64::INFINITY);
-            let detail = format!(
-                "{:.4} of {} labelled predictions of the newest test slice were wrong, {:.4} were expected; the mean \
-                 difference has exceeded {p0:.4}",
-                realised, gap.rows, gap.estimated
-            );
+            let (rows, realised, estimated) = (gap.rows, gap.realised * scale, gap.estimated * scale);
+            let of_slice = if is_of_classes {
+                format!("{realised:.4} of {rows} labelled predictions of the newest test slice were wrong")
+            } else {
+                format!(
+                    "the mean absolute error of {rows} labelled predictions of the newest test slice was {realised:.4}"
+                )
+            };
+            let (were, p0) = (if is_of_classes { "were" } else { "was" }, p0 * scale);
+            let detail =
+                format!("{of_slice}, {estimated:.4} {were} expected; the mean difference has exceeded {p0:.4}");
             let evidence = Evidence { value: capital, threshold, detail, ..Evidence::default() };
             return self.found(finding, evidence);
         }
         if gap.difference() <= p0 { self.quiet(finding) } else { self.not_quiet(&finding) }
     }
+}
+
+/// Wrong predictions, or the sum of absolute errors; `None` without rows.
+#[allow(clippy::cast_precision_loss)]
+fn errors(served: &Performance) -> Option<f64> {
+    let rows = served.rows();
+    let of = match served {
+        Performance::Regression(sums) => sums.mae()? * rows as f64,
+        classes => rows.saturating_sub(classes.right()) as f64,
+    };
+    (rows > 0).then_some(of)
 }

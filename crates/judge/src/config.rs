@@ -124,7 +124,7 @@ pub struct Known {
     /// How the columns of the reference wandered from slice to slice; none in bundles of before it
     /// was measured, whose windows are compared one by one.
     pub wander: Option<detect::shift::Wanders>,
-    /// Realised minus estimated errors on the validation fold; none without a calibration, and then
-    /// there is no test for concept drift.
+    /// Realised minus estimated errors on the validation fold; none without a calibration or models of
+    /// errors, and then there is no test for concept drift.
     pub gap: Option<measure::estimate::GapReference>,
 }

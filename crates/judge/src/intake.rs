@@ -6,7 +6,7 @@ use crate::state::{CellKey, Slice};
 use domain::Version;
 use measure::{Cell, ChildSums, Expected, Forecast};
 use profile::Counts;
-use records::journal::{Command, ExpectedCell, JoinPane, Journal, ScorePane};
+use records::journal::{Command, ExpectedCell, JoinCell, JoinPane, Journal, ScorePane};
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
@@ -14,15 +14,16 @@ use std::collections::btree_map::Entry;
 pub(crate) type Record = Journal<Counts, Cell, Expected, ChildSums>;
 
 /// Most slices that are open at a time; rows of more are counted and left out.
-const SLICES_MAX: usize = 10_000;
+pub(crate) const SLICES_MAX: usize = 10_000;
 /// Most cells of a slice (segments × versions × promotions × phases); likewise.
-const CELLS_MAX: usize = 20_000;
+pub(crate) const CELLS_MAX: usize = 20_000;
 
 /// Versions that a record brings rows of.
 pub(crate) fn versions(record: &Record) -> BTreeSet<Version> {
     match record {
         Journal::ScorePane(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         Journal::JoinPane(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
+        Journal::Arrived(pane) => pane.cells.iter().map(|c| c.joined.version.clone()).collect(),
         Journal::Expected(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         Journal::ExpectedErrors(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         _ => BTreeSet::new(),
@@ -37,6 +38,10 @@ impl Turn<'_> {
         match record {
             Journal::ScorePane(pane) => self.admit_scored(pane),
             Journal::JoinPane(pane) => self.admit_joined(pane),
+            Journal::Arrived(pane) => pane.cells.into_iter().for_each(|cell| {
+                self.arrive(&cell);
+                self.admit_cell(cell.joined);
+            }),
             Journal::Expected(pane) => pane.cells.into_iter().for_each(|c| self.admit_expected(c, Forecast::Classes)),
             Journal::ExpectedErrors(pane) => {
                 pane.cells.into_iter().for_each(|c| self.admit_expected(c, Forecast::Errors))
@@ -72,34 +77,32 @@ impl Turn<'_> {
     }
 
     fn admit_joined(&mut self, pane: JoinPane<Cell>) {
-        let shape = self.config.shape;
-        for joined in pane.cells {
-            let rows = joined.cell.served.rows().unsigned_abs();
-            let slice = if joined.cell.shape() == shape { self.slice(joined.slice_start_ms) } else { None };
-            let Some(slice) = slice else {
-                self.out.count("vigie.judge.beyond_bounds", rows.max(1));
-                continue;
-            };
-            let key = CellKey {
-                phase: joined.phase,
-                segment: joined.segment,
-                promotion: joined.promotion,
-                version: joined.version,
-            };
-            let has_room = slice.cells.len() < CELLS_MAX;
-            match slice.cells.entry(key) {
-                Entry::Occupied(mut cell) => cell.get_mut().merge(&joined.cell),
-                Entry::Vacant(place) if has_room => {
-                    place.insert(joined.cell);
-                }
-                Entry::Vacant(_) => self.out.count("vigie.judge.beyond_bounds", rows.max(1)),
-            }
-        }
+        pane.cells.into_iter().for_each(|cell| self.admit_cell(cell));
         for change in &pane.coverage {
             // Rows beyond the bounds were counted with score's panes.
             if let Some(slice) = self.slice(change.slice_start_ms) {
                 slice.coverage.merge(change);
             }
+        }
+    }
+
+    fn admit_cell(&mut self, joined: JoinCell<Cell>) {
+        let shape = self.config.shape;
+        let rows = joined.cell.served.rows().unsigned_abs();
+        let slice = if joined.cell.shape() == shape { self.slice(joined.slice_start_ms) } else { None };
+        let Some(slice) = slice else {
+            self.out.count("vigie.judge.beyond_bounds", rows.max(1));
+            return;
+        };
+        let JoinCell { phase, segment, promotion, version, cell, .. } = joined;
+        let key = CellKey { phase, segment, promotion, version };
+        let has_room = slice.cells.len() < CELLS_MAX;
+        match slice.cells.entry(key) {
+            Entry::Occupied(mut sum) => sum.get_mut().merge(&cell),
+            Entry::Vacant(place) if has_room => {
+                place.insert(cell);
+            }
+            Entry::Vacant(_) => self.out.count("vigie.judge.beyond_bounds", rows.max(1)),
         }
     }
 

@@ -17,7 +17,8 @@
 //!
 //! J stands still while a promotion is not yet known to every event partition, and, in replays,
 //! while a run is open: so what is decided at J + lead cannot have been passed by anyone.
-//! A window is written when its slice closes, when it is judged, and exactly once as final.
+//! A window is written when its slice closes, when it is judged, and exactly once as final; those by
+//! label time when their labels are here, and as final (`arrivals`).
 //!
 //! Under an imposed swap table only 1 and 5 are done (`imposed`).
 
@@ -94,7 +95,8 @@ impl Turn<'_> {
         if self.decides() {
             self.launch_when_archived()?;
         }
-        self.close_final_slices()
+        self.close_final_slices()?;
+        self.show_arrivals()
     }
 
     fn judge_next_slice(&mut self) -> Result<bool, Error> {

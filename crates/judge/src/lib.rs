@@ -9,6 +9,7 @@
 //! `state`, [`config`].
 
 mod alerts;
+mod arrivals;
 mod clock;
 mod concept;
 pub mod config;

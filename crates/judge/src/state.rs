@@ -1,6 +1,7 @@
 //! Everything the judge remembers: what its checkpoint holds.
 
 use crate::alerts::Open;
+use crate::arrivals::Arrivals;
 use crate::clock::Clock;
 use crate::concept::Concept;
 use crate::config::Config;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Layout of the checkpoint; another one is not read.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// Judged slices whose label counts are remembered.
 const HISTORY_MAX: usize = 10_000;
 /// Ids of commands that are remembered, newest last.
@@ -105,6 +106,10 @@ pub(crate) struct State {
     pub(crate) progress_due: bool,
     /// Slices that end at or before this were written for good and dropped.
     pub(crate) final_until_ms: Option<i64>,
+    /// By the slice of label times.
+    pub(crate) arrivals: BTreeMap<i64, Arrivals>,
+    /// The same for these.
+    pub(crate) arrivals_final_until_ms: Option<i64>,
     pub(crate) history: VecDeque<Judged>,
     pub(crate) promotions: u64,
     pub(crate) first: Option<Champion>,
@@ -135,6 +140,8 @@ impl State {
             judged_until_ms: None,
             progress_due: false,
             final_until_ms: None,
+            arrivals: BTreeMap::new(),
+            arrivals_final_until_ms: None,
             history: VecDeque::new(),
             promotions: 0,
             first: None,
@@ -164,14 +171,15 @@ impl State {
         Ok(records::from_postcard(bytes)?)
     }
 
-    /// Versions that have rows in a slice: no test can do without knowing them.
+    /// Versions that have rows in a slice, of events or of labels: no test or window can do without
+    /// knowing them.
     pub(crate) fn versions_in_slices(&self) -> BTreeSet<Version> {
         let slices = self.slices.values();
         let of = |s: &'_ Slice| -> Vec<Version> {
             let cells = s.cells.keys().map(|key| &key.version).chain(s.expected.keys().map(|(_, version)| version));
             s.scored.keys().chain(cells).cloned().collect()
         };
-        slices.flat_map(of).collect()
+        slices.flat_map(of).chain(self.arrivals.values().flat_map(Arrivals::versions).cloned()).collect()
     }
 
     /// Versions worth keeping in memory.

@@ -16,7 +16,7 @@ use records::window::{Clock, Drift, Estimate, Span, Window};
 use std::collections::BTreeMap;
 
 /// All rows, all versions.
-const ALL: &str = "*";
+pub(crate) const ALL: &str = "*";
 
 /// When a window is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +52,7 @@ impl Turn<'_> {
             let labelled = u64::try_from(cell.served.rows()).unwrap_or(0);
             let expected = expected.get(&(segment.clone(), version.clone()));
             let of_segment = expected.and_then(|e| u64::try_from(e.rows()).ok()).unwrap_or(labelled);
-            let baselines = self.baselines(slice, version, cell);
-            let mut metrics = metrics(&cell.served, self.config);
-            metrics.extend(estimated::kappas(cell, baselines.get("majority").unwrap_or(&BTreeMap::new())));
+            let (metrics, baselines) = self.measured(rates_of(slice, version).as_ref(), cell);
             let record = Window {
                 window: window.clone(),
                 clock: Clock::EventTime,
@@ -98,6 +96,8 @@ impl Turn<'_> {
                 sums.entry(place).or_insert_with(|| Cell::empty(shape)).merge(cell);
             }
         }
+        // Rows that came and were taken back leave no trace, however panes were cut.
+        sums.retain(|(segment, _), sum| segment == ALL || !sum.is_empty());
         sums
     }
 
@@ -115,19 +115,31 @@ impl Turn<'_> {
         by_version
     }
 
-    fn baselines(&self, slice: &Slice, version: &str, cell: &Cell) -> BTreeMap<String, BTreeMap<String, f64>> {
-        // Over all versions the newest one's training rates stand for the majority.
-        let newest = || slice.cells.keys().max_by_key(|key| (key.promotion, &key.version)).map(|key| &key.version);
-        let of = if version == ALL { newest().cloned() } else { Some(Version::new(version)) };
-        let known = of.and_then(|version| self.known.get(&version));
+    /// Metrics of a cell and of its baselines. A version's training rates are the majority's.
+    pub(crate) fn measured(&self, rates_of: Option<&Version>, cell: &Cell) -> (Metrics, Baselines) {
+        let known = rates_of.and_then(|version| self.known.get(version));
         let majority = known.map(|known| measure::majority(&cell.served, &known.class_rates)).unwrap_or_default();
+        let mut metrics = metrics(&cell.served, self.config);
+        metrics.extend(estimated::kappas(cell, &majority));
         let values = |performance| values(performance, self.config);
         let all = [("majority", majority), ("last_label", values(&cell.last_label)), ("frozen", values(&cell.frozen))];
-        all.into_iter().filter(|(_, values)| !values.is_empty()).map(|(name, v)| (name.to_owned(), v)).collect()
+        let known = all.into_iter().filter(|(_, values)| !values.is_empty());
+        (metrics, known.map(|(name, values)| (name.to_owned(), values)).collect())
     }
 }
 
-fn metrics(performance: &Performance, config: &Config) -> BTreeMap<String, Estimate> {
+/// Metrics with their intervals, by name.
+type Metrics = BTreeMap<String, Estimate>;
+/// Metrics by baseline.
+type Baselines = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// Whose training rates stand for the majority: over all versions the newest one's.
+fn rates_of(slice: &Slice, version: &str) -> Option<Version> {
+    let newest = || slice.cells.keys().max_by_key(|key| (key.promotion, &key.version)).map(|key| key.version.clone());
+    if version == ALL { newest() } else { Some(Version::new(version)) }
+}
+
+fn metrics(performance: &Performance, config: &Config) -> Metrics {
     let mut metrics = performance.metrics();
     let cost = config.cost.as_ref().and_then(|matrix| performance.cost(matrix));
     let pinball = config.quantile.and_then(|quantile| performance.pinball(quantile)).map(measure::Estimate::bare);

@@ -86,6 +86,13 @@ impl Cell {
         }
     }
 
+    /// The same rows without the sums of the sequential tests.
+    #[must_use]
+    pub fn without_tests(mut self) -> Self {
+        (self.harm, self.pair) = Default::default();
+        self
+    }
+
     /// Adds the other's sums; those of another shape are left out.
     pub fn merge(&mut self, other: &Self) {
         if self.shape != other.shape {

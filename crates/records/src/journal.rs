@@ -54,6 +54,8 @@ pub enum Journal<P, C, E = (), R = ()> {
     Expected(ExpectedPane<E>),
     /// The same in regression; from format 3 on.
     ExpectedErrors(ExpectedPane<R>),
+    /// Cells of a step of join that count by the arrival of labels too; from format 4 on.
+    Arrived(ArrivedPane<C>),
 }
 
 /// See [`Journal::Expected`]: beside the score pane of the same rows.
@@ -152,6 +154,31 @@ pub struct JoinPane<C> {
     pub cells: Vec<JoinCell<C>>,
     /// How far labels have come, by slice: changes since the pane before.
     pub coverage: Vec<Coverage>,
+}
+
+/// See [`Journal::Arrived`]. The join pane of the same step has coverage, and what only changed rows
+/// that had arrived before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArrivedPane<C> {
+    /// Partition of `p.tracking`.
+    pub tracking_partition: i32,
+    /// First offset seen.
+    pub from_offset: i64,
+    /// Last offset seen.
+    pub to_offset: i64,
+    /// The cells.
+    pub cells: Vec<ArrivedCell<C>>,
+}
+
+/// Rows whose first label in time lies in one slice, with that label. Summed over the slices of
+/// their events this is the window of that slice by label time; summed over label times, and with the
+/// cells of join panes, the window by event time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArrivedCell<C> {
+    /// Start of the slice of the label times.
+    pub arrived_slice_start_ms: i64,
+    /// The cell, as in a join pane.
+    pub joined: JoinCell<C>,
 }
 
 /// Changes of how many predictions in force a slice has, and of how many have a label. Summed over

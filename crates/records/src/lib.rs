@@ -33,8 +33,8 @@ pub mod kind {
     pub const REJECTED: &str = "rejected/1";
     /// A record of `p.tracking` (postcard).
     pub const TRACKING: &str = "tracking/1";
-    /// A record of `p.journal` (postcard). Formats 2 and 3 each added a variant; earlier ones are read.
-    pub const JOURNAL: &str = "journal/3";
+    /// A record of `p.journal` (postcard). Formats 2 to 4 each added a variant; earlier ones are read.
+    pub const JOURNAL: &str = "journal/4";
     /// A record of `p.control` (JSON).
     pub const CONTROL: &str = "control/1";
     /// A window (JSON).

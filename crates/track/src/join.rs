@@ -40,7 +40,7 @@ use crate::rules::Rules;
 use domain::{Input, OutputRecord, Outputs, RawBatch, SourcePartition, Stage, StageError, Task, TopicRole, Unlabelled};
 use measure::{Cell, Shape};
 use pane::Pane;
-use records::journal::{Coverage, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal};
+use records::journal::{ArrivedCell, ArrivedPane, Coverage, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal};
 use records::tracking::Tracking;
 use records::{RECORD_HEADER, kind};
 use serde::Serialize;
@@ -144,7 +144,8 @@ impl Join {
         let number = batch.source.partition;
         let range = (batch.first_offset().unwrap_or_default(), batch.last_offset().unwrap_or_default());
         let coverage = pane.coverage();
-        push_pane(out, number, range, pane.into_cells(&table.names), coverage)?;
+        let (changed, arrived) = pane.into_cells(&table.names);
+        push_panes(out, number, range, (changed, coverage), arrived)?;
         let passed = |was: Option<i64>, now: Option<i64>| {
             was.map(|w| config.rules.slices.start(w)) != now.map(|w| config.rules.slices.start(w))
         };
@@ -210,32 +211,48 @@ fn push(out: &mut Outputs, value: &[u8]) {
     );
 }
 
-/// Writes a pane, in halves while it is too large for one record.
-fn push_pane(
+/// Writes the panes of a step, each in halves while it is too large for one record.
+fn push_panes(
     out: &mut Outputs,
     tracking_partition: i32,
     (from_offset, to_offset): (i64, i64),
-    cells: Vec<JoinCell<Cell>>,
-    coverage: Vec<Coverage>,
+    (changed, coverage): (Vec<JoinCell<Cell>>, Vec<Coverage>),
+    arrived: Vec<ArrivedCell<Cell>>,
 ) -> Result<(), Error> {
-    let mut parts = vec![(cells, coverage)];
-    while let Some((mut cells, coverage)) = parts.pop() {
-        if cells.is_empty() && coverage.is_empty() {
-            continue;
-        }
-        let record = Written::JoinPane(JoinPane { tracking_partition, from_offset, to_offset, cells, coverage });
-        let bytes = encode(&record)?;
-        let Written::JoinPane(pane) = record else { continue };
-        cells = pane.cells;
-        if bytes.len() > PANE_BYTES && cells.len() > 1 {
-            let second = cells.split_off(cells.len() / 2);
-            parts.push((second, Vec::new()));
-            parts.push((cells, pane.coverage));
-        } else {
-            push(out, &bytes);
+    let mut parts = Vec::new();
+    if !arrived.is_empty() {
+        parts.push(Written::Arrived(ArrivedPane { tracking_partition, from_offset, to_offset, cells: arrived }));
+    }
+    if !changed.is_empty() || !coverage.is_empty() {
+        let pane = JoinPane { tracking_partition, from_offset, to_offset, cells: changed, coverage };
+        parts.push(Written::JoinPane(pane));
+    }
+    while let Some(part) = parts.pop() {
+        let bytes = encode(&part)?;
+        let halves = if bytes.len() > PANE_BYTES { halves(part) } else { None };
+        match halves {
+            Some((first, second)) => parts.extend([second, first]),
+            None => push(out, &bytes),
         }
     }
     Ok(())
+}
+
+/// The cells of a pane in two; `None` if there is one, or none.
+fn halves(part: Written) -> Option<(Written, Written)> {
+    match part {
+        Written::JoinPane(mut first) if first.cells.len() > 1 => {
+            let cells = first.cells.split_off(first.cells.len() / 2);
+            let second = JoinPane { cells, coverage: Vec::new(), ..first };
+            Some((Written::JoinPane(first), Written::JoinPane(second)))
+        }
+        Written::Arrived(mut first) if first.cells.len() > 1 => {
+            let cells = first.cells.split_off(first.cells.len() / 2);
+            let second = ArrivedPane { cells, ..first };
+            Some((Written::Arrived(first), Written::Arrived(second)))
+        }
+        _ => None,
+    }
 }
 
 impl Stage for Join {

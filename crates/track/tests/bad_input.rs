@@ -6,7 +6,7 @@ use domain::time::Watermark;
 use domain::{Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices, SourcePartition, Stage, Task};
 use domain::{TopicRole, Version, fingerprint};
 use measure::{Cell, Shape};
-use records::journal::{JoinCounters, Journal};
+use records::journal::{JoinCounters, JoinPane, Journal};
 use records::tracking::{LabelBatch, Marker, PredictionBatch, SegmentColumn, Tracking};
 use std::collections::{BTreeMap, BTreeSet};
 use track::{Join, JoinConfig, Rules, Unlabelled};
@@ -54,8 +54,11 @@ impl Bench {
         for record in out.records() {
             match records::from_postcard::<Journal<(), Cell>>(record.value.unwrap()).unwrap() {
                 Journal::JoinMarker(marker) => self.counters = marker.counters,
-                Journal::JoinPane(pane) => {
-                    for c in pane.cells {
+                Journal::JoinPane(JoinPane { cells, .. }) => {
+                    assert!(cells.is_empty(), "only rows that change have cells of no arrival");
+                }
+                Journal::Arrived(pane) => {
+                    for c in pane.cells.into_iter().map(|c| c.joined) {
                         let cell =
                             self.cells.entry((c.slice_start_ms, c.segment)).or_insert_with(|| Cell::empty(SHAPE));
                         cell.merge(&c.cell);

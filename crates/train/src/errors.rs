@@ -8,11 +8,13 @@
 
 use crate::boosting::GradientBoosting;
 use crate::data_set::DataSet;
+use crate::evaluate;
 use crate::trainer::{Rows, Trainer};
 use crate::trials::Prepared;
 use crate::{Error, Spec};
 use bundle::ErrorModels;
-use domain::Task;
+use domain::{Slices, Task, Version};
+use measure::estimate::{ChildSums, Forecast, GapReference, SliceGap};
 use models::Model;
 use prepare::Feature;
 use serde_json::json;
@@ -31,6 +33,8 @@ pub(crate) struct Predicted<'a> {
     pub(crate) out_of_fold: &'a [f64],
     pub(crate) fold: Range<usize>,
     pub(crate) chosen: &'a [f64],
+    /// The error that counts as 1.
+    pub(crate) scale: f64,
 }
 
 /// Fits both children on the features of the final fit. `None` for classes and for too few rows.
@@ -66,7 +70,41 @@ pub(crate) fn fit(
         let parameters = json!({"trees": 100, "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 100});
         Ok(GradientBoosting.open(rows)?.fit(&parameters)?.model)
     };
-    Ok(Some(ErrorModels { absolute: child(1)?, squared: child(2)? }))
+    let mut errors = ErrorModels { absolute: child(1)?, squared: child(2)?, gap: None };
+    errors.gap = gap(spec, data, &errors, first, &rows, predicted)?;
+    Ok(Some(errors))
+}
+
+/// What the children miss on the newest fold, by test slices. They have learnt from these rows, so its
+/// mean is near zero by construction; its spread from slice to slice is what matters.
+fn gap(
+    spec: &Spec,
+    data: &DataSet,
+    errors: &ErrorModels,
+    first: usize,
+    rows: &Rows<'_>,
+    predicted: &Predicted<'_>,
+) -> Result<Option<GapReference>, Error> {
+    let fold = predicted.fold.clone();
+    let (Some(labels), Some(times)) = (data.labels.get(fold.clone()), data.times_ms.get(fold.clone())) else {
+        return Ok(None);
+    };
+    if fold.start < first || predicted.chosen.len() != labels.len() {
+        return Ok(None);
+    }
+    let features = rows.features.take(&(fold.start - first..fold.end - first).collect::<Vec<_>>());
+    let expected = errors.predict(&Version::new("new"), features, predicted.chosen)?;
+    let slices: Vec<SliceGap> = evaluate::test_slices(times, Slices::of(spec.slice_ms))
+        .into_iter()
+        .filter_map(|group| {
+            let pairs = predicted.chosen.get(group.clone())?.iter().zip(labels.get(group.clone())?);
+            let realised = pairs.map(|(prediction, label)| (prediction - label).abs()).sum();
+            let mut sums = ChildSums::default();
+            expected.get(group)?.iter().for_each(|[a, s]| sums.add(*a, Some(*s), 1));
+            SliceGap::of(realised, sums.rows(), &Forecast::Errors(sums), predicted.scale)
+        })
+        .collect();
+    Ok(GapReference::of(&slices, predicted.scale))
 }
 
 /// Mean |e|^power of the chosen predictions as a share of that of the others, on the same rows.

@@ -3,7 +3,7 @@
 use crate::Spec;
 use crate::data_set::DataSet;
 use domain::{HarmReference, Slices, Task};
-use measure::estimate::{GapReference, SliceGap};
+use measure::estimate::{Forecast, GapReference, SliceGap};
 use measure::{Calibration, Expected, Performance, Shape};
 use std::ops::Range;
 
@@ -194,19 +194,19 @@ pub(crate) fn calibrated(
     let slices: Vec<SliceGap> = groups
         .iter()
         .filter_map(|group| {
-            let (mut expected, mut right, mut rows) = (Expected::new(shape.classes), 0_i64, 0_i64);
+            let (mut expected, mut wrong, mut rows) = (Expected::new(shape.classes), 0.0, 0_i64);
             let scores = scores.get(group.start * width..group.end * width)?;
             for (score, label) in scores.chunks_exact(width).zip(labels.get(group.clone())?) {
                 let predicted = measure::predicted_class(shape.task, score);
                 calibration.apply(score, &mut probabilities);
                 expected.add(score, predicted, &probabilities, 1);
-                right += i64::from(predicted == class(*label));
+                wrong += f64::from(u8::from(predicted != class(*label)));
                 rows += 1;
             }
-            SliceGap::of(right, rows, &expected)
+            SliceGap::of(wrong, rows, &Forecast::Classes(expected), 1.0)
         })
         .collect();
-    Some(bundle::Calibrated { calibration, gap: GapReference::of(&slices) })
+    Some(bundle::Calibrated { calibration, gap: GapReference::of(&slices, 1.0) })
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -80,7 +80,8 @@ fn train(
     let outputs = judged.decision.passed.then(|| outputs::out_of_fold(spec, data, trainer, parameters)).flatten();
     let errors = match &outputs {
         Some(out_of_fold) => {
-            let predicted = errors::Predicted { out_of_fold, fold: newest.test.clone(), chosen: &chosen.scores };
+            let (fold, chosen) = (newest.test.clone(), chosen.scores.as_slice());
+            let predicted = errors::Predicted { out_of_fold, fold, chosen, scale };
             errors::fit(spec, data, &prepared, &predicted)?
         }
         None => None,

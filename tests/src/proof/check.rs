@@ -41,9 +41,9 @@ pub struct Report {
     pub differing: Option<u64>,
     /// Final windows, segments and versions apart, that were compared.
     pub finals: u64,
-    /// Resident memory of all processes before an outage of the outputs, and the most in its first and in
-    /// its second half: flat is what does not grow from one to the other.
-    pub memory_kib: Option<[u64; 3]>,
+    /// Resident memory of all processes before an outage of the outputs, and the most in each tenth of
+    /// it: flat is what stops growing when queues are full.
+    pub memory_kib: Vec<u64>,
     /// See [`super::world::Broker::markers_skipped`].
     pub markers_skipped: u64,
     /// The first problems in words.
@@ -89,8 +89,9 @@ impl fmt::Display for Report {
             self.foreign,
             self.seed
         )?;
-        if let Some([before, first, second]) = self.memory_kib.map(|kib| kib.map(|kib| kib >> 10)) {
-            write!(f, " memory {before} MiB, at most {first} MiB in the first half, {second} MiB in the second")?;
+        if let Some((before, tenths)) = self.memory_kib.split_first() {
+            let tenths: Vec<String> = tenths.iter().map(|kib| (kib >> 10).to_string()).collect();
+            write!(f, " memory {} MiB, at most {} MiB in tenths of the outage", before >> 10, tenths.join(", "))?;
         }
         if self.markers_skipped > 0 {
             write!(f, " the broker broke {} transactions (KAFKA-20734)", self.markers_skipped)?;

@@ -2,15 +2,16 @@
 //! under one version per offset, and the same final statistics, whatever happens to its processes.
 //!
 //! [`load`] writes events and labels and remembers what the broker acknowledged. [`world`] has the
-//! broker, the configuration and the processes. [`plan`] does things to them. [`check`] reads what a
-//! `read_committed` reader gets and compares it with what was acknowledged; [`calm`] compares it with
-//! an undisturbed run over the same logs.
+//! broker, the configuration and the processes, [`sink`] a second broker that has the outputs alone.
+//! [`plan`] does things to them. [`check`] reads what a `read_committed` reader gets and compares it
+//! with what was acknowledged; [`calm`] compares it with an undisturbed run over the same logs.
 
 pub mod calm;
 pub mod check;
 pub mod load;
 pub mod plan;
 pub mod read;
+pub mod sink;
 pub mod world;
 
 pub use check::Report;

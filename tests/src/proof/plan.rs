@@ -2,6 +2,7 @@
 
 use super::check::{self, Report};
 use super::load::{Acknowledged, EVENT_PARTITIONS, Load, Target};
+use super::sink::Sink;
 use super::world::{Broker, Fault, Process, World, eprintln_line, signal, state};
 use super::{Chance, calm, read};
 use anyhow::{bail, ensure};
@@ -33,7 +34,7 @@ pub enum Scenario {
     Zombies(u64),
     /// The broker is frozen, and killed and started again, so often each.
     Outage(u64),
-    /// The predictions topic takes nothing for so many seconds, while events keep coming.
+    /// The broker of the predictions topic is dead for so many seconds, while events keep coming.
     Sink(u64),
     /// Two versions are promoted in turns, so often.
     Swaps(u64),
@@ -52,7 +53,7 @@ impl Scenario {
     #[must_use]
     pub const fn kafka(&self) -> Option<&'static str> {
         match self {
-            Self::Outage(_) => Some("4.2.2"),
+            Self::Outage(_) | Self::Sink(_) => Some("4.2.2"),
             _ => None,
         }
     }
@@ -86,7 +87,11 @@ pub struct Plan {
 pub fn prove(plan: &Plan) -> anyhow::Result<Report> {
     std::fs::create_dir_all(&plan.folder)?;
     let version = plan.kafka.as_deref().or_else(|| plan.scenario.kafka());
-    let broker = Broker::start(plan.folder.join("kafka"), version, matches!(plan.scenario, Scenario::Outage(_)))?;
+    let broker = Broker::start(
+        plan.folder.join("kafka"),
+        version,
+        matches!(plan.scenario, Scenario::Outage(_) | Scenario::Sink(_)),
+    )?;
     let mut proven = prove_with(plan, &broker);
     if let Ok(report) = &mut proven {
         report.markers_skipped = broker.markers_skipped();
@@ -119,9 +124,10 @@ fn prove_with(plan: &Plan, broker: &Broker) -> anyhow::Result<Report> {
         chance: Chance::new(plan.seed),
         processes: Vec::new(),
         kills: 0,
-        memory_kib: None,
+        memory_kib: Vec::new(),
+        sink: None,
     };
-    stage.start_all(&Fault::default())?;
+    stage.start(DISTURBED)?;
     let load = Load::start(Target {
         brokers: world.brokers.clone(),
         events: world.events.clone(),
@@ -132,13 +138,12 @@ fn prove_with(plan: &Plan, broker: &Broker) -> anyhow::Result<Report> {
     stage.disturb(&load)?;
     let acknowledged = load.end()?;
     stage.settle(DISTURBED, &acknowledged)?;
-    let (kills, memory_kib, processes) = (stage.kills, stage.memory_kib, stage.processes);
-    for process in processes {
+    for process in std::mem::take(&mut stage.processes) {
         process.terminate()?;
     }
     let mut report = check::check(&world.place(DISTURBED), &acknowledged, plan.seed)?;
-    report.kills = kills;
-    report.memory_kib = memory_kib;
+    report.kills = stage.kills;
+    report.memory_kib = std::mem::take(&mut stage.memory_kib);
     report.assignments = world.assignments(DISTURBED);
     if plan.compares {
         compare(plan, &world, broker, &acknowledged, &mut report)?;
@@ -155,8 +160,16 @@ fn compare(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     world.configure(CALM)?;
-    let mut stage =
-        Stage { plan, world, broker, chance: Chance::new(0), processes: Vec::new(), kills: 0, memory_kib: None };
+    let mut stage = Stage {
+        plan,
+        world,
+        broker,
+        chance: Chance::new(0),
+        processes: Vec::new(),
+        kills: 0,
+        memory_kib: Vec::new(),
+        sink: None,
+    };
     let swaps = match plan.scenario {
         Scenario::Swaps(_) => Some(world.swap_table(DISTURBED)?),
         _ => None,
@@ -190,10 +203,27 @@ struct Stage<'a> {
     processes: Vec<Process>,
     kills: u64,
     /// Before an outage of the outputs, and the most during it.
-    memory_kib: Option<[u64; 3]>,
+    memory_kib: Vec<u64>,
+    /// Where the outputs are, if they have a broker of their own.
+    sink: Option<Sink>,
 }
 
 impl Stage<'_> {
+    /// Starts the first processes, and waits until the pipeline's topics are where they should be.
+    fn start(&mut self, pipeline: &str) -> anyhow::Result<()> {
+        if let Scenario::Sink(_) = self.plan.scenario {
+            self.sink = Some(Sink::prepare(self.world, self.broker, &format!("{pipeline}.predictions"))?);
+        }
+        self.start_all(&Fault::default())?;
+        if let Some(sink) = self.sink.take() {
+            let topics = [format!("{pipeline}.journal"), format!("{pipeline}.windows")];
+            self.until("the pipeline has its topics", |stage| Ok(read::ends(&stage.world.brokers, &topics).is_ok()))?;
+            sink.open()?;
+            self.sink = Some(sink);
+        }
+        Ok(())
+    }
+
     fn start_all(&mut self, fault: &Fault) -> anyhow::Result<()> {
         while self.processes.len() < self.plan.processes {
             self.processes.push(self.world.start(DISTURBED, fault)?);
@@ -291,17 +321,18 @@ impl Stage<'_> {
     fn close_sink(&mut self, seconds: u64) -> anyhow::Result<()> {
         self.pause(5_000, 6_000);
         let before = self.resident_kib();
-        let topic = format!("{DISTURBED}.predictions");
-        self.world.need_replicas(&topic, 2)?;
-        let (began, mut peaks) = (Instant::now(), [0; 2]);
-        for (half, peak) in (1..).zip(&mut peaks) {
-            while began.elapsed() < Duration::from_secs(seconds) * half / 2 {
+        let Some(sink) = self.sink.take() else { bail!("the outputs have no broker of their own") };
+        sink.close()?;
+        let (began, mut peaks) = (Instant::now(), [0; 10]);
+        for (tenth, peak) in (1..).zip(&mut peaks) {
+            while began.elapsed() < Duration::from_secs(seconds) * tenth / 10 {
                 std::thread::sleep(Duration::from_secs(1));
                 *peak = self.resident_kib().max(*peak);
             }
         }
-        self.world.need_replicas(&topic, 1)?;
-        self.memory_kib = Some([before, peaks[0], peaks[1]]);
+        sink.open_again()?;
+        self.sink = Some(sink);
+        self.memory_kib = [before].into_iter().chain(peaks).collect();
         Ok(())
     }
 

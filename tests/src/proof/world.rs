@@ -4,7 +4,7 @@ use super::check::Place;
 use super::load::{self, EVENT_PARTITIONS, LABEL_PARTITIONS};
 use anyhow::{Context, bail, ensure};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -25,6 +25,8 @@ pub struct Broker {
     data: PathBuf,
     version: Option<String>,
     is_mortal: bool,
+    /// Data folder of the first broker of its cluster, unless it is that.
+    joins: Option<String>,
     /// Its address, which it keeps.
     pub address: String,
 }
@@ -40,8 +42,20 @@ impl Broker {
     /// # Errors
     /// With what the script said.
     pub fn start(data: PathBuf, version: Option<&str>, is_mortal: bool) -> anyhow::Result<Self> {
-        let mut broker = Self { data, version: version.map(str::to_owned), is_mortal, address: String::new() };
+        let version = version.map(str::to_owned);
+        let mut broker = Self { data, version, is_mortal, joins: None, address: String::new() };
         broker.address = broker.run(&[])?;
+        Ok(broker)
+    }
+
+    /// Starts a second broker of another's cluster, node 2.
+    ///
+    /// # Errors
+    /// With what the script said.
+    pub fn join(data: PathBuf, first: &Self) -> anyhow::Result<Self> {
+        let (version, cluster) = (first.version.clone(), first.data.to_string_lossy().into_owned());
+        let mut broker = Self { data, version, is_mortal: false, joins: Some(cluster.clone()), address: String::new() };
+        broker.address = broker.run(&["--join", &cluster])?;
         Ok(broker)
     }
 
@@ -99,6 +113,16 @@ impl Broker {
     /// # Errors
     /// If it does not start again.
     pub fn crash(&self, away: Duration) -> anyhow::Result<()> {
+        self.kill()?;
+        std::thread::sleep(away);
+        self.begin_again()
+    }
+
+    /// kill -9.
+    ///
+    /// # Errors
+    /// If there is no such process.
+    pub fn kill(&self) -> anyhow::Result<()> {
         let pid = self.pid()?;
         signal(pid, "KILL")?;
         // Dead, though whoever adopted it may not have noticed yet.
@@ -106,9 +130,25 @@ impl Broker {
             std::thread::sleep(Duration::from_millis(20));
         }
         fs::remove_file(self.data.join("pid"))?;
-        std::thread::sleep(away);
+        Ok(())
+    }
+
+    /// Takes it down in good order.
+    ///
+    /// # Errors
+    /// With what the script said.
+    pub fn end(&self) -> anyhow::Result<()> {
+        self.script(&["stop", "--data"]).map(drop)
+    }
+
+    /// A start on the same port and data.
+    ///
+    /// # Errors
+    /// If it does not start again.
+    pub fn begin_again(&self) -> anyhow::Result<()> {
         let port = self.address.rsplit(':').next().context("an address has a port")?;
-        self.run(&["--port", port])?;
+        let join: Vec<&str> = self.joins.iter().flat_map(|cluster| ["--join", cluster]).collect();
+        self.run(&[&["--port", port], join.as_slice()].concat())?;
         Ok(())
     }
 }
@@ -185,26 +225,6 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         for created in runtime.block_on(admin.create_topics(&topics, &AdminOptions::new()))? {
             created.map_err(|(topic, code)| anyhow::anyhow!("topic {topic} was not created: {code}"))?;
-        }
-        Ok(())
-    }
-
-    /// Lets a topic take records only from more replicas than there are (2), or from one again (1):
-    /// an outage of the outputs alone, while inputs keep coming.
-    ///
-    /// # Errors
-    /// If the broker refuses.
-    pub fn need_replicas(&self, topic: &str, replicas: u32) -> anyhow::Result<()> {
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", &self.brokers).create()?;
-        let replicas = replicas.to_string();
-        // This replaces all settings: the events are older than any retention by time.
-        let wanted = AlterConfig::new(ResourceSpecifier::Topic(topic))
-            .set("min.insync.replicas", &replicas)
-            .set("retention.ms", "-1");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        for altered in runtime.block_on(admin.alter_configs(&[wanted], &AdminOptions::new()))? {
-            altered.map_err(|(_, code)| anyhow::anyhow!("topic {topic} was not altered: {code}"))?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use console::server::SharedView;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use records::alert::State;
-use records::window::{Clock, Drift, Window};
+use records::window::{Drift, Window};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -120,8 +120,7 @@ impl Age {
 /// The windows over all rows with the newest start among those that are `told`.
 fn newest(view: &View, told: impl Fn(&Window) -> bool) -> Vec<&Window> {
     // Keys begin with clock and start.
-    let mut windows =
-        view.windows.values().rev().filter(|w| w.clock == Clock::EventTime && w.segment == "*" && told(w)).peekable();
+    let mut windows = view.windows.values().rev().filter(|w| told(w)).peekable();
     let Some(start) = windows.peek().map(|w| &w.window.start) else { return Vec::new() };
     windows.take_while(|w| &w.window.start == start).collect()
 }

@@ -207,7 +207,14 @@ fn the_page_equals_the_formula_and_keeps_its_budget() {
 
 #[test]
 fn the_plan_of_the_gap_follows_the_formulas() {
-    let known = GapReference { slices: 9, errors: 0.2, mean: -0.001, standard_error: 0.004, variance_slices: 0.0005 };
+    let known = GapReference {
+        slices: 9,
+        errors: 0.2,
+        mean: -0.001,
+        standard_error: 0.004,
+        variance_slices: 0.0005,
+        scale: 1.0,
+    };
     let PageBets { p0, rho, bets } = gap_plan(&known);
     let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
     near(p0, 1.645 * 0.004 + 0.05 * 0.2);

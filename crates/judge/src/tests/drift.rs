@@ -1,7 +1,10 @@
 //! Drift over time, concept drift and estimates, where bundles say what is needed for them.
 
-use super::fixtures::{Script, watched};
+use super::fixtures::{Script, config, watched, watched_numbers};
 use super::world::World;
+use crate::config::Config;
+use domain::Task;
+use measure::Shape;
 use records::alert::{Alert, State};
 
 fn calibrated(slices: i64) -> Script {
@@ -54,10 +57,9 @@ fn a_bundle_of_before_wander_was_measured_is_compared_by_windows_and_the_alert_s
     assert!(alerts[0].detail.contains("does not say how its columns wander"), "{}", alerts[0].detail);
 }
 
-#[test]
-fn more_errors_than_the_scores_expect_are_concept_drift() {
-    let script = Script { accuracy: |_, slice| if slice >= 10 { 0.6 } else { 0.8 }, ..calibrated(60) };
-    let mut script = script;
+/// From slice 10 on more is wrong than the model expects of itself.
+fn check_concept(script: Script, expected: &str) {
+    let mut script = Script { accuracy: |_, slice| if slice >= 10 { 0.6 } else { 0.8 }, ..script };
     script.config.retrain.on_harm = false;
     let world = World::run(script, 4, false);
     let alerts = of_tier(&world, "concept");
@@ -65,7 +67,22 @@ fn more_errors_than_the_scores_expect_are_concept_drift() {
     assert_eq!((raised.name.as_str(), raised.state), ("vigie.drift", State::Raised));
     // A budget of one page in 100 slices, a third of it for this tier.
     assert!((raised.threshold - 300.0).abs() < 1e-9 && raised.value >= raised.threshold, "{raised:?}");
-    assert!(raised.detail.contains("0.2000 were expected"), "{}", raised.detail);
+    assert!(raised.detail.contains(expected), "{}", raised.detail);
+}
+
+#[test]
+fn more_errors_than_the_scores_expect_are_concept_drift() {
+    check_concept(calibrated(60), "0.2000 were expected");
+}
+
+/// Errors of .2 in four of five rows and of .8 in the others, then in three of five.
+#[test]
+fn larger_errors_than_the_child_models_expect_are_concept_drift() {
+    let shape = Shape { task: Task::Regression, classes: 0 };
+    let script = Script { known: watched_numbers, config: Config { shape, ..config() }, ..calibrated(60) };
+    let quiet = World::run(script.clone(), 4, false);
+    assert_eq!(of_tier(&quiet, "concept"), []);
+    check_concept(script, "0.3200 was expected");
 }
 
 #[test]

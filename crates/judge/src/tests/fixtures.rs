@@ -76,9 +76,17 @@ pub(super) fn watched() -> Arc<dyn Any + Send + Sync> {
     let seen = wander("[0.001, 0.001, null, null]");
     let columns = [seen.clone(), wander("[null, null, null, null]"), seen].join(",");
     let wander = format!(r#"{{"slice_ms": {SLICE_MS}, "columns": [{columns}]}}"#);
-    let gap = GapReference { slices: 9, errors: 0.2, mean: 0.0, standard_error: 0.008, variance_slices: 0.0008 };
+    let gap =
+        GapReference { slices: 9, errors: 0.2, mean: 0.0, standard_error: 0.008, variance_slices: 0.0008, scale: 1.0 };
     let wander = Some(serde_json::from_str(&wander).unwrap());
     Arc::new(Known { wander, gap: Some(gap), ..Known::clone(&known) })
+}
+
+/// As [`watched()`], of numbers: a mean absolute error of 0.32, two are a whole.
+pub(super) fn watched_numbers() -> Arc<dyn Any + Send + Sync> {
+    let Ok(known) = watched().downcast::<Known>() else { unreachable!() };
+    let gap = known.gap.map(|gap| GapReference { errors: 0.16, standard_error: 0.001, scale: 2.0, ..gap });
+    Arc::new(Known { gap, ..Known::clone(&known) })
 }
 
 pub(super) fn reference() -> HarmReference {

@@ -1,11 +1,13 @@
 //! What windows tell: metrics that the user has asked for, and those of numbers.
 
-use super::fixtures::{Script, config};
+use super::fixtures::{SLICE_MS, Script, config};
 use super::world::World;
 use crate::config::Config;
 use domain::Task;
 use measure::{CostMatrix, Shape};
-use records::window::Window;
+use records::time::rfc3339;
+use records::window::{Clock, Window};
+use std::collections::BTreeMap;
 
 /// Checks every window that has labels, of every segment and version.
 fn check(config: Config, of_window: impl Fn(&str, &Window)) {
@@ -48,4 +50,36 @@ fn numbers_are_told_with_the_errors_they_expected() {
         assert!((gap.standard_error - 0.016_97).abs() < 1e-4, "{key}: {gap:?}");
         assert!(!window.metrics.contains_key("accuracy") && !window.metrics.contains_key("kappa_m"), "{key}");
     });
+}
+
+/// Rows of a slice are labelled within it, but for one of each partition, which is two slices later.
+#[test]
+fn windows_by_label_time_hold_the_rows_whose_labels_came_and_become_final_last() {
+    let world = World::run(Script { calibrated: true, ..Script::quiet(20) }, 7, true);
+    let (by_label, by_event) = (world.windows_by("label_time/"), world.windows());
+    let total = |start_ms: i64| format!("{}/{SLICE_MS}/*/*", rfc3339(start_ms));
+    for slice in 0..20 {
+        let key = total(slice * SLICE_MS);
+        let told = &by_label[&format!("label_time/{key}")];
+        // Two horizons of three slices and one slice after its end, of which 3 follow the last slice.
+        let finals: Vec<bool> = told.iter().map(|window| window.r#final).collect();
+        assert_eq!(finals, if slice <= 15 { vec![false, true] } else { vec![false] }, "{key}");
+        let of_events = &by_event[&format!("event_time/{key}")];
+        let mature = of_events.iter().find(|window| window.labelled > 0).unwrap();
+        for window in told {
+            assert_eq!((window.clock, window.rows), (Clock::LabelTime, window.labelled), "{key}");
+            assert_eq!(window.labelled, if slice < 2 { 200 } else { 202 }, "{key}");
+            let right = |window: &Window| window.metrics["accuracy"].value * window.labelled as f64;
+            let late = right(window) - right(mature);
+            assert!((-1e-9..2.0 + 1e-9).contains(&late), "{key}: {late} of the late rows are right");
+            assert!(window.drift.is_empty() && window.estimated.is_empty() && window.coverage.is_none(), "{key}");
+            assert!(window.baselines.contains_key("majority"), "{key}");
+        }
+    }
+    let labelled = |windows: &BTreeMap<String, Vec<Window>>| -> u64 {
+        let newest = windows.iter().filter(|(key, _)| key.ends_with("/*/*")).filter_map(|(_, told)| told.last());
+        newest.map(|window| window.labelled).sum()
+    };
+    assert_eq!(labelled(&by_label), labelled(&by_event), "each row counts once by either clock");
+    assert!(by_label.keys().any(|key| key.contains("origin=JFK")));
 }

@@ -10,10 +10,11 @@ use domain::{Effect, Input, LineUp, Outputs, RawBatch, RawRecord, SourcePartitio
 use measure::{Cell, ChildSums, Expected, Row};
 use records::control::{Control, Promotion, Run};
 use records::journal::{
-    Challenger, Command, ExpectedCell, ExpectedPane, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal, Phase,
-    RunOutcome, RunReport, ScoreCell, ScoreCounters, ScorePane,
+    ArrivedCell, ArrivedPane, Challenger, Command, ExpectedCell, ExpectedPane, JoinCell, JoinCounters, JoinMarker,
+    Journal, Phase, RunOutcome, RunReport, ScoreCell, ScoreCounters, ScorePane,
 };
 use records::tracking::Marker;
+use records::window::Window;
 use std::collections::{BTreeMap, VecDeque};
 
 pub(super) struct World {
@@ -338,7 +339,7 @@ impl World {
             let halves = [(0..rows), (rows..ROWS_PER_PARTITION)];
             for half in halves {
                 let cell = self.cell(slice, partition, half, line_up);
-                self.queue_cell(slice, partition, Phase::Mature, line_up, cell);
+                self.queue_cell(slice, (slice, partition), Phase::Mature, line_up, cell);
             }
             // One label that comes after maturity, and before the window is final.
             let late = slice - 2;
@@ -346,7 +347,7 @@ impl World {
                 && let Some(then) = self.line_up_at(late * SLICE_MS)
             {
                 let cell = self.cell(late, partition, ROWS_PER_PARTITION..ROWS_PER_PARTITION + 1, &then);
-                self.queue_cell(late, partition, Phase::Late, &then, cell);
+                self.queue_cell(slice, (late, partition), Phase::Late, &then, cell);
             }
             self.mark(partition, (slice + 1) * SLICE_MS);
         }
@@ -367,7 +368,7 @@ impl World {
         self.queue(&format!("join{partition}"), Journal::JoinMarker(marker));
     }
 
-    fn queue_cell(&mut self, slice: i64, partition: i32, phase: Phase, line_up: &LineUp, cell: Cell) {
+    fn queue_cell(&mut self, arrived: i64, (slice, partition): (i64, i32), phase: Phase, line_up: &LineUp, cell: Cell) {
         let joined = |segment: &str| JoinCell {
             slice_start_ms: slice * SLICE_MS,
             phase,
@@ -376,9 +377,11 @@ impl World {
             version: line_up.members[0].version.clone(),
             cell: cell.clone(),
         };
-        let cells = vec![joined("*"), joined("origin=JFK")];
-        let pane = JoinPane { tracking_partition: partition, from_offset: 0, to_offset: 0, cells, coverage: vec![] };
-        self.queue(&format!("join{partition}"), Journal::JoinPane(pane));
+        let arrived_slice_start_ms = arrived * SLICE_MS;
+        let arrived = |segment: &str| ArrivedCell { arrived_slice_start_ms, joined: joined(segment) };
+        let cells = vec![arrived("*"), arrived("origin=JFK")];
+        let pane = ArrivedPane { tracking_partition: partition, from_offset: 0, to_offset: 0, cells };
+        self.queue(&format!("join{partition}"), Journal::Arrived(pane));
     }
 
     fn cell(&self, slice: i64, partition: i32, rows: std::ops::Range<u64>, line_up: &LineUp) -> Cell {
@@ -434,8 +437,14 @@ impl World {
         of_topic.flat_map(|(_, values)| values.iter().map(|v| serde_json::from_str(v).unwrap())).collect()
     }
 
-    pub(super) fn windows(&self) -> BTreeMap<String, Vec<records::window::Window>> {
-        let of_topic = self.said.iter().filter(|((topic, _), _)| *topic == TopicRole::Windows);
+    /// By event time.
+    pub(super) fn windows(&self) -> BTreeMap<String, Vec<Window>> {
+        self.windows_by("event_time/")
+    }
+
+    pub(super) fn windows_by(&self, clock: &str) -> BTreeMap<String, Vec<Window>> {
+        let of_topic =
+            self.said.iter().filter(|((topic, key), _)| *topic == TopicRole::Windows && key.starts_with(clock));
         of_topic
             .map(|((_, key), values)| (key.clone(), values.iter().map(|v| serde_json::from_str(v).unwrap()).collect()))
             .collect()

@@ -63,6 +63,12 @@ impl ChildSums {
         self.rows
     }
 
+    /// Mean a. `None` without rows.
+    #[allow(clippy::cast_precision_loss)]
+    pub(super) fn mean(&self) -> Option<f64> {
+        (self.rows > 0).then(|| self.absolute.sum.to_f64() / self.rows as f64)
+    }
+
     /// Mean a, mean variance of |e| given the row, and variance of a between rows. `None` without
     /// rows, and where some row has no predicted square.
     #[allow(clippy::cast_precision_loss)]

@@ -3,6 +3,7 @@
 
 use super::child::ChildSums;
 use super::expected::Expected;
+use super::forecast::Forecast;
 use crate::interval::Z_95;
 use serde::{Deserialize, Serialize};
 
@@ -64,51 +65,44 @@ pub fn error_gap(mae: f64, labelled: i64, expected: &ChildSums) -> Option<Gap> {
         .then(|| Gap::new(mae - estimated, inside, between, labelled as f64, expected.rows() as f64))
 }
 
-/// Errors of one mature slice against those expected of it, for a test at every slice. All numbers
-/// add up over cells; the estimate does not look at labels, so it is known before them.
+/// Errors of one mature slice against those expected of it, for a test at every slice. The sums behind
+/// both add up over cells; the estimate does not look at labels, so it is known before them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SliceGap {
-    /// Wrong predictions, k.
-    pub errors: i64,
-    /// Labelled rows, n.
+    /// Labelled rows.
     pub rows: i64,
-    /// Estimated share of wrong predictions.
+    /// Share of wrong predictions among them; of numbers their mean absolute error over the scale, at
+    /// most 1.
+    pub realised: f64,
+    /// What was expected of it.
     pub estimated: f64,
 }
 
 impl SliceGap {
-    /// Of `right` right predictions among `labelled` rows. `None` where there is no gap.
-    #[must_use]
-    pub fn of(right: i64, labelled: i64, expected: &Expected) -> Option<Self> {
-        gap(right, labelled, expected)?;
-        let (accuracy, _) = expected.accuracy()?;
-        Some(Self { errors: labelled - right, rows: labelled, estimated: (1.0 - accuracy).clamp(0.0, 1.0) })
-    }
-
-    /// k / n − estimated, in [−1, 1]: what a test on slice means is fed. As loss `k / n` and
-    /// reference loss `estimated` it is a step of `detect::harm::Page` with rho = 1, p0 = the
-    /// tolerated mean, and bets below 1 / (1 + p0).
+    /// Of the `errors` of `labelled` rows: wrong predictions, or the sum of absolute errors, which
+    /// `scale` makes shares (1 for classes). `None` where there is no gap.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
-    pub fn difference(&self) -> f64 {
-        self.errors as f64 / self.rows as f64 - self.estimated
-    }
-
-    /// ln of what the rows multiply a bet's capital by: (1 + b (1 − p))^k (1 − b p)^(n − k) with
-    /// p = estimated + tolerance. If, given the slices before, rows are independent and on average
-    /// no likelier to be wrong than p, its mean is at most 1 (means of products are at most products
-    /// of means): an e-detector, or a capital that never resets, may be fed with it once per slice.
-    /// Rows that cluster in time break that: then test [`Self::difference`].
-    /// `None` for a bet not in (0, 1 / p), which could lose everything, or a p not in (0, 1).
-    #[must_use]
-    #[allow(clippy::cast_precision_loss)]
-    pub fn log_factor(&self, bet: f64, tolerance: f64) -> Option<f64> {
-        let p = self.estimated + tolerance;
-        if !(p > 0.0 && p < 1.0 && bet > 0.0 && bet * p < 1.0) {
+    pub fn of(errors: f64, labelled: i64, expected: &Forecast, scale: f64) -> Option<Self> {
+        let estimated = match expected {
+            Forecast::Classes(expected) => 1.0 - expected.accuracy()?.0,
+            Forecast::Errors(sums) => sums.mean()?,
+        };
+        let share = |value: f64| (value >= 0.0 && scale > 0.0).then(|| (value / scale).min(1.0));
+        if labelled <= 0 {
             return None;
         }
-        let right = self.rows.saturating_sub(self.errors) as f64;
-        Some(self.errors as f64 * libm::log1p(bet * (1.0 - p)) + right * libm::log1p(-bet * p))
+        let realised = share(errors / labelled as f64)?;
+        // Rounding may put the estimate of sure classes below nothing.
+        Some(Self { rows: labelled, realised, estimated: share(estimated.max(0.0))? })
+    }
+
+    /// Realised − estimated, in [−1, 1]: what a test on slice means is fed. With the realised share as
+    /// loss and the estimated one as reference loss it is a step of `detect::harm::Page` with rho = 1,
+    /// p0 = the tolerated mean, and bets below 1 / (1 + p0).
+    #[must_use]
+    pub fn difference(&self) -> f64 {
+        self.realised - self.estimated
     }
 }
 
@@ -117,33 +111,42 @@ impl SliceGap {
 pub struct GapReference {
     /// Test slices of the fold.
     pub slices: u64,
-    /// Share of wrong predictions.
+    /// Realised share of errors, as in [`SliceGap::realised`].
     pub errors: f64,
     /// Mean of [`SliceGap::difference`].
     pub mean: f64,
     /// Standard error of that mean: from the spread between slices, and never less than that of
-    /// independent rows.
+    /// independent rows (of numbers: the most that shares of this mean can have).
     pub standard_error: f64,
     /// Variance of the difference between slices; of one slice that of independent rows.
     pub variance_slices: f64,
+    /// The absolute error that counts as 1; 1 for classes.
+    #[serde(default = "one")]
+    pub scale: f64,
+}
+
+/// Bundles of earlier builds have gaps of classes only.
+fn one() -> f64 {
+    1.0
 }
 
 impl GapReference {
-    /// Of the test slices of a fold. `None` without rows.
+    /// Of the test slices of a fold, whose errors were made shares by `scale`. `None` without rows.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
-    pub fn of(slices: &[SliceGap]) -> Option<Self> {
-        let (wrong, rows) = slices.iter().fold((0_i64, 0_i64), |sum, s| (sum.0 + s.errors, sum.1 + s.rows));
-        if rows <= 0 {
+    pub fn of(slices: &[SliceGap], scale: f64) -> Option<Self> {
+        let rows = slices.iter().map(|s| s.rows).sum::<i64>() as f64;
+        if rows <= 0.0 {
             return None;
         }
-        let (count, errors) = (slices.len() as f64, wrong as f64 / rows as f64);
+        let count = slices.len() as f64;
+        let errors = slices.iter().map(|s| s.realised * s.rows as f64).sum::<f64>() / rows;
         let mean = slices.iter().map(SliceGap::difference).sum::<f64>() / count;
         let squares: f64 = slices.iter().map(|s| (s.difference() - mean) * (s.difference() - mean)).sum();
-        let independent = errors * (1.0 - errors) / rows as f64;
+        let independent = errors * (1.0 - errors) / rows;
         let variance_slices = if slices.len() < 2 { independent } else { squares / (count - 1.0) };
         let standard_error = (variance_slices / count).max(independent).sqrt();
-        Some(Self { slices: slices.len() as u64, errors, mean, standard_error, variance_slices })
+        Some(Self { slices: slices.len() as u64, errors, mean, standard_error, variance_slices, scale })
     }
 
     /// Whether every number is one that [`GapReference::of`] can give.
@@ -156,6 +159,8 @@ impl GapReference {
             && spread
             && self.standard_error >= 0.0
             && self.standard_error.is_finite()
+            && self.scale > 0.0
+            && self.scale.is_finite()
     }
 }
 

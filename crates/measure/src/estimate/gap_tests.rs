@@ -1,5 +1,5 @@
 use super::{GapReference, SliceGap, error_gap, gap};
-use crate::estimate::{ChildSums, Expected};
+use crate::estimate::{ChildSums, Expected, Forecast};
 use crate::simulation::uniform;
 
 /// A calibrated model on `scored` rows, of which about `share` get labels: (right, labelled, sums).
@@ -42,32 +42,12 @@ fn what_scores_cannot_know_shows_as_a_gap() {
     assert!(!gap(right, labelled, &sums).unwrap().is_beyond_noise());
     let changed = gap(right - 150, labelled, &sums).unwrap();
     assert!(changed.is_beyond_noise() && changed.value < 0.0);
-    assert!((SliceGap::of(right - 150, labelled, &sums).unwrap().difference() + changed.value).abs() < 1e-12);
+    let slice = SliceGap::of((labelled - right + 150) as f64, labelled, &Forecast::Classes(sums.clone()), 1.0);
+    assert!((slice.unwrap().difference() + changed.value).abs() < 1e-12);
     for (right, labelled) in [(0, 0), (-1, 5), (6, 5)] {
         assert_eq!(gap(right, labelled, &sums), None);
     }
     assert_eq!(gap(1, 1, &Expected::new(2)), None);
-}
-
-#[test]
-fn a_factor_is_one_on_average_at_the_tolerated_risk() {
-    // Σ_k C(n, k) p^k (1 − p)^(n − k) × factor(k) = (1 + p b (1 − p) − (1 − p) b p)^n = 1.
-    let (rows, estimated, tolerance) = (12, 0.15, 0.05);
-    let p: f64 = estimated + tolerance;
-    for bet in [0.5, 2.0, 4.5] {
-        let (mut mean, mut ways) = (0.0, 1.0);
-        for errors in 0..=rows {
-            let slice = SliceGap { errors, rows, estimated };
-            let chance = ways * p.powi(errors as i32) * (1.0 - p).powi((rows - errors) as i32);
-            mean += chance * slice.log_factor(bet, tolerance).unwrap().exp();
-            ways = ways * (rows - errors) as f64 / (errors + 1) as f64;
-        }
-        assert!((mean - 1.0).abs() < 1e-12, "bet {bet}: {mean}");
-    }
-    let slice = SliceGap { errors: 1, rows: 4, estimated };
-    for (bet, tolerance) in [(5.0, 0.05), (0.0, 0.05), (1.0, 0.9), (1.0, -0.2), (f64::NAN, 0.0)] {
-        assert_eq!(slice.log_factor(bet, tolerance), None, "{bet} {tolerance}");
-    }
 }
 
 #[test]
@@ -104,14 +84,34 @@ fn the_standard_error_of_an_error_gap_is_that_of_right_child_models() {
 /// Differences of .1 and .3 by hand: mean .2, variance .02, standard error .1.
 #[test]
 fn the_reference_is_mean_and_spread_of_its_slices() {
-    let slice = |errors, estimated| SliceGap { errors, rows: 10, estimated };
-    let found = GapReference::of(&[slice(3, 0.2), slice(5, 0.2)]).unwrap();
+    let slice = |realised, estimated| SliceGap { realised, rows: 10, estimated };
+    let found = GapReference::of(&[slice(0.3, 0.2), slice(0.5, 0.2)], 1.0).unwrap();
     let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
     near(found.errors, 0.4);
     near(found.mean, 0.2);
     near(found.variance_slices, 0.02);
     near(found.standard_error, (0.24_f64 / 20.0).sqrt().max(0.1));
     assert!(found.is_sound() && !GapReference { mean: f64::NAN, ..found }.is_sound());
-    assert_eq!(GapReference::of(&[]), None);
-    near(GapReference::of(&[slice(5, 0.2)]).unwrap().variance_slices, 0.025);
+    assert!(!GapReference { scale: 0.0, ..found }.is_sound());
+    assert_eq!(GapReference::of(&[], 1.0), None);
+    near(GapReference::of(&[slice(0.5, 0.2)], 1.0).unwrap().variance_slices, 0.025);
+}
+
+#[test]
+fn errors_of_numbers_are_shares_of_the_scale() {
+    let mut sums = ChildSums::default();
+    [1.0, 3.0].into_iter().for_each(|a| sums.add(a, None, 1));
+    let expected = Forecast::Errors(sums);
+    for (errors, labelled, scale, share) in [
+        (12.0, 4, 10.0, Some((0.3, 0.2))),
+        (120.0, 4, 10.0, Some((1.0, 0.2))),
+        (12.0, 4, 1.0, Some((1.0, 1.0))),
+        (12.0, 0, 10.0, None),
+        (f64::NAN, 4, 10.0, None),
+        (12.0, 4, 0.0, None),
+    ] {
+        let found = SliceGap::of(errors, labelled, &expected, scale);
+        assert_eq!(found.map(|s| (s.realised, s.estimated)), share, "{errors} of {labelled} over {scale}");
+    }
+    assert_eq!(SliceGap::of(1.0, 1, &Forecast::Errors(ChildSums::default()), 1.0), None, "nothing was expected");
 }

@@ -104,7 +104,7 @@ impl Table {
             pane.assume(rules, &row);
             // With tests at the horizon it is there when they run, like every label in time.
             let is_tested = rules.maturity_ms >= rules.horizon_ms;
-            let negative = Joined { mature: is_tested.then_some(0.0), last: Some(0.0) };
+            let negative = Joined { mature: is_tested.then_some(0.0), last: Some(0.0), first: None };
             pane.replace(rules, &row, self.known(place, &row), Joined::NONE, negative);
         }
         let (head, _) = self

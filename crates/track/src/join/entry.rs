@@ -3,6 +3,7 @@
 use super::blocks::Row;
 use super::labels::Label;
 use crate::rules::{Relation, Rules};
+use domain::Slices;
 use records::age::age_bin;
 use records::journal::{JoinCounters, Phase};
 
@@ -13,15 +14,49 @@ pub(crate) struct Joined {
     pub(crate) mature: Option<f64>,
     /// The label in force.
     pub(crate) last: Option<f64>,
+    /// Time and value of the first label in time.
+    pub(crate) first: Option<(i64, f64)>,
+}
+
+/// One term of the sums that a row is part of: mature + late is the label in force, and what has a
+/// slice of arrival adds up to first labels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Term {
+    pub(crate) phase: Phase,
+    /// Start of the slice of the first label.
+    pub(crate) arrived_ms: Option<i64>,
+    pub(crate) label: f64,
+    pub(crate) sign: i64,
 }
 
 impl Joined {
     /// Nothing.
-    pub(crate) const NONE: Self = Self { mature: None, last: None };
+    pub(crate) const NONE: Self = Self { mature: None, last: None, first: None };
 
-    /// What the phase `Late` carries: the exact difference that makes mature + late the truth.
-    pub(crate) fn late(self) -> Self {
-        if self.mature == self.last { Self::NONE } else { self }
+    /// What a row adds: almost always one term, which is its event's and its label's.
+    pub(crate) fn terms(self, slices: Slices) -> [Option<Term>; 5] {
+        let term = |phase, label: Option<f64>, sign| label.map(|label| Term { phase, arrived_ms: None, label, sign });
+        // The exact difference that makes mature + late the truth.
+        let late = if self.mature == self.last { Self::NONE } else { self };
+        let mut terms = [
+            term(Phase::Mature, self.mature, 1),
+            term(Phase::Late, late.last, 1),
+            term(Phase::Late, late.mature, -1),
+            None,
+            None,
+        ];
+        let Some((time_ms, value)) = self.first else { return terms };
+        let arrived_ms = Some(slices.start(time_ms));
+        match terms.iter_mut().flatten().find(|term| term.sign > 0 && term.label == value) {
+            Some(term) => term.arrived_ms = arrived_ms,
+            // The first label was corrected: it counts by its arrival, and nowhere else.
+            None => {
+                let arrived = Term { phase: Phase::Late, arrived_ms, label: value, sign: 1 };
+                terms[3] = Some(arrived);
+                terms[4] = Some(Term { arrived_ms: None, sign: -1, ..arrived });
+            }
+        }
+        terms
     }
 }
 
@@ -62,7 +97,7 @@ impl Rules {
     pub(crate) fn standing(&self, row: Option<&Row>, labels: impl Iterator<Item = Label>, moment: Moment) -> Standing {
         let mut counts = JoinCounters::default();
         let open = row.filter(|row| !row.closed);
-        let (mut joined, mut first_ms) = (Joined::NONE, None);
+        let mut joined = Joined::NONE;
         for label in labels {
             let relation =
                 open.map_or(Relation::Apart, |row| self.relation(row.time_ms, label.time_ms, label.watermark_ms));
@@ -73,7 +108,7 @@ impl Rules {
                         Some(value) if value == label.value => counts.duplicate += 1,
                         Some(_) => counts.corrected += 1,
                     }
-                    first_ms = Some(label.time_ms);
+                    joined.first = Some((label.time_ms, label.value));
                     joined.last = joined.last.or(Some(label.value));
                     if self.phase(row.time_ms, label.time_ms) == Phase::Mature {
                         joined.mature = joined.mature.or(Some(label.value));
@@ -86,7 +121,7 @@ impl Rules {
         }
         let nothing = Joined::NONE;
         let Some(row) = open else { return Standing { counts, joined: nothing, age: None } };
-        let Some(first_ms) = first_ms else {
+        let Some((first_ms, _)) = joined.first else {
             counts.pending += 1;
             return Standing { counts, joined: nothing, age: None };
         };

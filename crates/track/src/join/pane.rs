@@ -1,14 +1,15 @@
 //! Cells of one step: what labelled rows add to them, and what corrections take away.
 
 use super::blocks::Row;
-use super::entry::Joined;
+use super::entry::{Joined, Term};
 use super::groups::Scores;
 use super::history::History;
 use super::names::{ALL, Names};
 use crate::rules::Rules;
 use measure::{Cell, Shape};
 use records::age::AGE_BINS;
-use records::journal::{Coverage, JoinCell, Phase};
+use records::journal::{ArrivedCell, Coverage, JoinCell, Phase};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +19,7 @@ struct Key {
     segment: u32,
     promotion: u64,
     version: u32,
+    arrived_ms: Option<i64>,
 }
 
 /// What a row's cells need beside the row.
@@ -55,21 +57,12 @@ impl Pane {
     pub(crate) fn replace(&mut self, rules: &Rules, row: &Row, known: Known<'_>, was: Joined, now: Joined) {
         let Some(scores) = known.scores.filter(|_| was != now) else { return };
         let last_label = known.history.last_at(row.time_ms);
-        let mut add = |phase, label: Option<f64>, sign| {
-            if let Some(label) = label {
-                self.add(rules, row, (scores, last_label), phase, label, sign);
+        let (was, now) = (was.terms(rules.slices), now.terms(rules.slices));
+        for (was, now) in was.into_iter().zip(now).filter(|(was, now)| was != now) {
+            let taken = was.map(|term| Term { sign: -term.sign, ..term });
+            for term in [taken, now].into_iter().flatten() {
+                self.add(rules, row, (scores, last_label), term);
             }
-        };
-        if was.mature != now.mature {
-            add(Phase::Mature, was.mature, -1);
-            add(Phase::Mature, now.mature, 1);
-        }
-        let (late_was, late_now) = (was.late(), now.late());
-        if late_was != late_now {
-            add(Phase::Late, late_was.last, -1);
-            add(Phase::Late, late_was.mature, 1);
-            add(Phase::Late, late_now.last, 1);
-            add(Phase::Late, late_now.mature, -1);
         }
     }
 
@@ -78,9 +71,7 @@ impl Pane {
         rules: &Rules,
         row: &Row,
         (scores, last_label): (Scores<'_>, Option<f64>),
-        phase: Phase,
-        label: f64,
-        sign: i64,
+        Term { phase, arrived_ms, label, sign }: Term,
     ) {
         let Some(served) = scores.served() else { return };
         let (promotion, version) = scores.promotion();
@@ -95,7 +86,7 @@ impl Pane {
         };
         // Harm and paired tests look at all rows together; segments need neither.
         let part = measure::Row { previous: None, harm: None, ..all };
-        let mut key = Key { slice_start_ms, phase, segment: ALL, promotion, version };
+        let mut key = Key { slice_start_ms, phase, segment: ALL, promotion, version, arrived_ms };
         let shape = self.shape;
         self.cells.entry(key).or_insert_with(|| Cell::empty(shape)).add(&all, sign);
         for segment in scores.segments() {
@@ -139,27 +130,35 @@ impl Pane {
         changed.map(of_slice).collect()
     }
 
-    /// The cells that hold anything, sorted by (slice, phase, segment, promotion, version).
-    pub(crate) fn into_cells(self, names: &Names) -> Vec<JoinCell<Cell>> {
-        let mut cells: Vec<JoinCell<Cell>> = self
-            .cells
-            .into_iter()
-            .filter(|(_, cell)| !cell.is_empty())
-            .map(|(key, cell)| JoinCell {
+    /// The cells that hold anything, sorted by (slice, phase, segment, promotion, version) and then the
+    /// slice of arrival: those of rows that only changed, and those of rows that arrived.
+    pub(crate) fn into_cells(self, names: &Names) -> (Vec<JoinCell<Cell>>, Vec<ArrivedCell<Cell>>) {
+        let (mut changed, mut arrived) = (Vec::new(), Vec::new());
+        for (key, cell) in self.cells.into_iter().filter(|(_, cell)| !cell.is_empty()) {
+            let joined = JoinCell {
                 slice_start_ms: key.slice_start_ms,
                 phase: key.phase,
                 segment: names.name(key.segment).to_owned(),
                 promotion: key.promotion,
                 version: domain::Version::new(names.name(key.version)),
                 cell,
-            })
-            .collect();
+            };
+            match key.arrived_ms {
+                None => changed.push(joined),
+                Some(arrived_slice_start_ms) => arrived.push(ArrivedCell { arrived_slice_start_ms, joined }),
+            }
+        }
         // Numbers were given in order of arrival; the record's order must not depend on that.
-        cells.sort_by(|a, b| {
-            let key = |c: &JoinCell<Cell>| (c.slice_start_ms, c.phase);
-            let by_time = key(a).cmp(&key(b)).then_with(|| a.segment.cmp(&b.segment));
-            by_time.then_with(|| (a.promotion, &a.version).cmp(&(b.promotion, &b.version)))
+        changed.sort_by(by_place);
+        arrived.sort_by(|a, b| {
+            by_place(&a.joined, &b.joined).then_with(|| a.arrived_slice_start_ms.cmp(&b.arrived_slice_start_ms))
         });
-        cells
+        (changed, arrived)
     }
+}
+
+fn by_place(a: &JoinCell<Cell>, b: &JoinCell<Cell>) -> Ordering {
+    let by_time = (a.slice_start_ms, a.phase).cmp(&(b.slice_start_ms, b.phase));
+    let by_segment = by_time.then_with(|| a.segment.cmp(&b.segment));
+    by_segment.then_with(|| (a.promotion, &a.version).cmp(&(b.promotion, &b.version)))
 }

@@ -5,10 +5,10 @@ mod script;
 mod simulation;
 
 use super::labels::LABELS_PER_ID;
-use super::{PANE_BYTES, Written, push_pane};
+use super::{PANE_BYTES, Written, push_panes};
 use domain::{ErrorClass, Input, Outputs, Stage, Version};
 use measure::{Cell, Row};
-use records::journal::{JoinCell, JoinCounters, Journal, Phase};
+use records::journal::{ArrivedCell, JoinCell, JoinCounters, Journal, Phase};
 use records::tracking::{StreamKind, Tracking};
 use script::{Item, SHAPE, Said, assigned, batches, config, e, l, line_up, m, p, play, records, run, scores, tracking};
 
@@ -175,6 +175,30 @@ fn mature_cells_hold_the_label_as_of_maturity_and_late_cells_the_difference() {
 }
 
 #[test]
+fn a_row_counts_where_its_first_label_arrived_whatever_becomes_of_it() {
+    let (event, ripe) = (p(0, 0, 7, 12), m(13));
+    let check = |what: &str, items: &[Item], expected: &[(i64, f64)]| {
+        let mut found = play(items).arrived;
+        found.retain(|_, cell| !cell.is_empty());
+        let expected: Vec<_> = expected.iter().map(|(slice, label)| (*slice, cell(&[(*label, 1)], None))).collect();
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), expected, "{what}");
+    };
+    let first = l(0, 1, 7, 24, 1.0);
+    let all = |labels: &[&Item]| -> Vec<Item> {
+        [&event, &ripe].into_iter().chain(labels.iter().copied()).cloned().collect()
+    };
+    check("no label", &all(&[]), &[]);
+    check("one", &all(&[&first]), &[(20, 1.0)]);
+    check("said again in another slice", &all(&[&first, &l(0, 2, 7, 31, 1.0)]), &[(20, 1.0)]);
+    check("corrected in another slice", &all(&[&first, &l(0, 2, 7, 31, 0.0)]), &[(20, 1.0)]);
+    check("corrected in the same slice", &all(&[&first, &l(0, 2, 7, 25, 0.0)]), &[(20, 1.0)]);
+    check("an earlier one comes later", &all(&[&first, &l(0, 2, 7, 18, 0.0)]), &[(10, 0.0)]);
+    check("beyond the horizon", &all(&[&l(0, 1, 7, 43, 1.0)]), &[]);
+    check("before its event, which is not ripe yet", &[first.clone(), event.clone()], &[]);
+    check("replaced", &[p(1, 0, 7, 12), first, ripe.clone(), p(0, 0, 7, 9)], &[(20, 1.0)]);
+}
+
+#[test]
 fn markers_follow_the_panes_when_a_slice_ends_or_idleness_changes() {
     let idle = |idle| Item::Marker { kind: StreamKind::Labels, source: 0, time: 23, idle };
     let items = [e(5), m(5), m(9), m(10), e(19), e(20), idle(true), idle(true), idle(false), m(24), m(31)];
@@ -204,15 +228,20 @@ fn a_pane_too_large_for_one_record_is_split_in_order() {
     };
     let cells: Vec<_> = (0..9).map(cell).collect();
     let mut out = Outputs::default();
-    push_pane(&mut out, 3, (4, 5), cells.clone(), Vec::new()).unwrap();
-    let mut read = Vec::new();
+    let arrived = |joined: &JoinCell<Cell>| ArrivedCell { arrived_slice_start_ms: 10, joined: joined.clone() };
+    let arrived: Vec<_> = cells.iter().map(arrived).collect();
+    push_panes(&mut out, 3, (4, 5), (cells.clone(), Vec::new()), arrived.clone()).unwrap();
+    let (mut read, mut read_arrived) = (Vec::new(), Vec::new());
     for record in out.records() {
         assert!(record.value.unwrap().len() <= PANE_BYTES);
-        let Written::JoinPane(pane) = records::from_postcard(record.value.unwrap()).unwrap() else { panic!() };
-        read.extend(pane.cells);
+        match records::from_postcard(record.value.unwrap()).unwrap() {
+            Written::JoinPane(pane) => read.extend(pane.cells),
+            Written::Arrived(pane) => read_arrived.extend(pane.cells),
+            other => panic!("{other:?}"),
+        }
     }
-    assert!(out.len() > 1);
-    assert_eq!(read, cells);
+    assert!(out.len() > 2);
+    assert_eq!((read, read_arrived), (cells, arrived));
 }
 
 #[test]

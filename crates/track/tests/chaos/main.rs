@@ -15,7 +15,7 @@ use world::{Draw, HORIZON, MATURITY, Setting, World};
 #[test]
 fn any_order_cut_and_crash_gives_the_numbers_of_the_set() {
     let mut seen = JoinCounters::default();
-    let (mut cells_seen, mut crashes) = (0, 0);
+    let (mut cells_seen, mut arrived_seen, mut crashes) = (0, 0, 0);
     for seed in 0..120 {
         let setting = Setting {
             tracking_partitions: [1, 2, 5][seed % 3],
@@ -28,6 +28,7 @@ fn any_order_cut_and_crash_gives_the_numbers_of_the_set() {
         let truth = oracle::truth(&world);
         seen.add(&truth.counters);
         cells_seen += truth.cells.len();
+        arrived_seen += truth.arrived.len();
         for order in 0..2 {
             let said = replicas::run(&world, &mut draw);
             let what = format!("seed {seed}, order {order}, {setting:?}");
@@ -40,14 +41,15 @@ fn any_order_cut_and_crash_gives_the_numbers_of_the_set() {
                 let bytes = |cell| records::to_postcard(cell).unwrap();
                 assert_eq!(bytes(found), bytes(&cell.sums), "{what}: {key:?}");
             }
+            assert_eq!(said.arrived, truth.arrived, "{what}");
             crashes += said.crashes;
         }
     }
-    println!("{cells_seen} cells, {crashes} crashes and moves, {seen:?}");
+    println!("{cells_seen} cells, {arrived_seen} by label time, {crashes} crashes and moves, {seen:?}");
     // The worlds must not be dull.
     let predictions = [seen.joined, seen.in_training, seen.pending, seen.expired, seen.assumed, seen.repeated];
     let labels = [seen.waiting, seen.orphan, seen.duplicate, seen.corrected, seen.late];
     let overflow = [seen.predictions_overflow, seen.labels_overflow];
     let all = predictions.iter().chain(&labels).chain(&overflow);
-    assert!(all.clone().all(|n| *n > 100) && cells_seen > 3_000 && crashes > 300);
+    assert!(all.clone().all(|n| *n > 100) && cells_seen > 3_000 && arrived_seen > 1_000 && crashes > 300);
 }

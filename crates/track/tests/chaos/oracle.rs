@@ -20,6 +20,8 @@ pub(crate) type Covered = (i64, i64, BTreeMap<u8, i64>);
 pub(crate) struct Truth {
     pub(crate) counters: JoinCounters,
     pub(crate) cells: BTreeMap<Key, Sums>,
+    /// By the slice of the first label, segment and version.
+    pub(crate) arrived: BTreeMap<(i64, String, String), Cell>,
     pub(crate) coverage: BTreeMap<i64, Covered>,
 }
 
@@ -117,6 +119,7 @@ pub(crate) fn truth(world: &World) -> Truth {
         *(if label.time < events_ms - S { &mut truth.counters.orphan } else { &mut truth.counters.waiting }) += 1;
     }
     truth.cells.retain(|_, cell| !cell.sums.is_empty());
+    truth.arrived.retain(|_, cell| !cell.is_empty());
     truth
 }
 
@@ -182,9 +185,26 @@ fn settle(
     for (phase, label, sign) in terms {
         add(truth, id, event, (phase, label, sign), last_label);
     }
+    if let Some(first) = in_time.first() {
+        arrive(truth, id, event, first, last_label);
+    }
 }
 
-fn add(truth: &mut Truth, id: u128, event: &Event, (phase, label, sign): (Phase, f64, i64), last_label: Option<f64>) {
+/// What is scored by version 1 or 2, with the segment it belongs to.
+fn arrive(truth: &mut Truth, id: u128, event: &Event, first: &Label, last_label: Option<f64>) {
+    each_segment(id, event, (first.value, last_label), |segment, row| {
+        let key = (end_of(first.time) - SLICE, segment, version(event.promotion));
+        truth.arrived.entry(key).or_insert_with(|| Cell::empty(SHAPE)).add(row, 1);
+    });
+}
+
+/// A labelled row as part of all rows, and as part of its segment's.
+fn each_segment(
+    id: u128,
+    event: &Event,
+    (label, last_label): (f64, Option<f64>),
+    mut with: impl FnMut(String, &Row<'_>),
+) {
     let (served, first) = ([score(id, event.promotion)], [score(id, 1)]);
     let harm = harm(event.promotion);
     let all = Row {
@@ -196,15 +216,20 @@ fn add(truth: &mut Truth, id: u128, event: &Event, (phase, label, sign): (Phase,
         harm: harm.as_ref(),
     };
     let part = Row { previous: None, harm: None, ..all };
+    with("*".to_owned(), &all);
+    with(format!("origin={}", SEGMENTS[segment(id)]), &part);
+}
+
+fn add(truth: &mut Truth, id: u128, event: &Event, (phase, label, sign): (Phase, f64, i64), last_label: Option<f64>) {
+    let served = score(id, event.promotion);
     // A broken score is wrong, whatever the label.
-    let predicted = if served[0].is_nan() { label < 0.5 } else { served[0] >= 0.5 };
+    let predicted = if served.is_nan() { label < 0.5 } else { served >= 0.5 };
     let place = 2 * usize::from(label >= 0.5) + usize::from(predicted);
-    let named = format!("origin={}", SEGMENTS[segment(id)]);
-    for (segment, row) in [("*".to_owned(), &all), (named, &part)] {
+    each_segment(id, event, (label, last_label), |segment, row| {
         let key = (end_of(event.time) - SLICE, phase, segment, event.promotion, version(event.promotion));
         let empty = || Sums { sums: Cell::empty(SHAPE), confusion: [0; 4] };
         let cell = truth.cells.entry(key).or_insert_with(empty);
         cell.sums.add(row, sign);
         cell.confusion[place] += sign;
-    }
+    });
 }

@@ -7,7 +7,7 @@ use domain::time::Watermark;
 use domain::{Harm, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices, SourcePartition, Stage, Task};
 use domain::{TopicRole, Version};
 use measure::{Cell, Performance, Shape};
-use records::journal::{JoinCounters, Journal};
+use records::journal::{JoinCell, JoinCounters, Journal};
 use records::tracking::{LabelBatch, Marker, PredictionBatch, SegmentColumn, StreamKind, Tracking};
 use std::collections::{BTreeMap, VecDeque};
 use track::{Join, JoinConfig, Rules};
@@ -31,6 +31,8 @@ pub(crate) fn confusion(cell: &Cell) -> [i64; 4] {
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     pub(crate) cells: BTreeMap<Key, Cell>,
+    /// By the slice of the first label, segment and version.
+    pub(crate) arrived: BTreeMap<(i64, String, String), Cell>,
     pub(crate) coverage: BTreeMap<i64, Covered>,
     by_partition: BTreeMap<i32, JoinCounters>,
     pub(crate) crashes: usize,
@@ -47,11 +49,16 @@ impl Said {
     fn take(&mut self, out: &Outputs) {
         for record in out.records() {
             match records::from_postcard::<Journal<(), Cell>>(record.value.unwrap()).unwrap() {
-                Journal::JoinPane(pane) => {
+                Journal::Arrived(pane) => {
                     for c in pane.cells {
-                        let key = (c.slice_start_ms, c.phase, c.segment, c.promotion, c.version.as_str().to_owned());
-                        self.cells.entry(key).or_insert_with(|| Cell::empty(SHAPE)).merge(&c.cell);
+                        let version = c.joined.version.as_str().to_owned();
+                        let key = (c.arrived_slice_start_ms, c.joined.segment.clone(), version);
+                        self.arrived.entry(key).or_insert_with(|| Cell::empty(SHAPE)).merge(&c.joined.cell);
+                        self.join(c.joined);
                     }
+                }
+                Journal::JoinPane(pane) => {
+                    pane.cells.into_iter().for_each(|c| self.join(c));
                     for c in pane.coverage {
                         let sum = self.coverage.entry(c.slice_start_ms).or_default();
                         (sum.0, sum.1) = (sum.0 + c.predictions, sum.1 + c.assumed);
@@ -69,6 +76,12 @@ impl Said {
             }
         }
         self.cells.retain(|_, cell| !cell.is_empty());
+        self.arrived.retain(|_, cell| !cell.is_empty());
+    }
+
+    fn join(&mut self, c: JoinCell<Cell>) {
+        let key = (c.slice_start_ms, c.phase, c.segment, c.promotion, c.version.as_str().to_owned());
+        self.cells.entry(key).or_insert_with(|| Cell::empty(SHAPE)).merge(&c.cell);
     }
 }
 

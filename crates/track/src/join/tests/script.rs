@@ -177,6 +177,8 @@ pub(super) type CellKey = (i64, Phase, String, u64, Version);
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Said {
     pub(super) cells: BTreeMap<CellKey, Cell>,
+    /// All rows by the slice of their first label.
+    pub(super) arrived: BTreeMap<i64, Cell>,
     pub(super) markers: Vec<JoinMarker>,
     pub(super) counters: JoinCounters,
     pub(super) bytes: Vec<Vec<u8>>,
@@ -193,6 +195,17 @@ impl Said {
                     assert!(!marked, "panes come before the marker");
                     assert!(!(pane.cells.is_empty() && pane.coverage.is_empty()) && pane.from_offset <= pane.to_offset);
                     self.merge(pane.cells);
+                }
+                Journal::Arrived(pane) => {
+                    assert!(!marked && !pane.cells.is_empty() && pane.from_offset <= pane.to_offset);
+                    for cell in &pane.cells {
+                        let arrived =
+                            self.arrived.entry(cell.arrived_slice_start_ms).or_insert_with(|| Cell::empty(SHAPE));
+                        if cell.joined.segment == "*" {
+                            arrived.merge(&cell.joined.cell);
+                        }
+                    }
+                    self.merge(pane.cells.into_iter().map(|cell| cell.joined).collect());
                 }
                 Journal::JoinMarker(marker) => {
                     marked = true;
