@@ -80,8 +80,7 @@ impl Turn<'_> {
     pub(crate) fn show_arrivals(&mut self) -> Result<(), Error> {
         let Some(arrived_until_ms) = self.state.clock.arrived_until_ms() else { return Ok(()) };
         let final_until_ms = settled_ms(arrived_until_ms, self.config);
-        while let Some((start_ms, _)) =
-            self.state.arrivals.first_key_value().map(|(start, known)| (*start, known.shown))
+        while let Some(start_ms) = self.state.arrivals.first_key_value().map(|(start, _)| *start)
             && self.config.slices.end(start_ms) <= final_until_ms
         {
             let Some(known) = self.state.arrivals.remove(&start_ms) else { break };

@@ -425,17 +425,17 @@ impl Process {
     /// SIGTERM: it must drain and exit with 0.
     ///
     /// # Errors
-    /// If it ends otherwise, or not within half a minute.
+    /// If it ends otherwise, or not within the default `drain_timeout` and a step that is under way then.
     pub fn terminate(mut self) -> anyhow::Result<()> {
         signal(self.pid(), "TERM")?;
-        for _ in 0..300 {
+        for _ in 0..450 {
             if let Some(status) = self.0.try_wait()? {
                 ensure!(status.success(), "after SIGTERM the process ended with {status}");
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        bail!("the process did not drain within 30 s")
+        bail!("the process did not drain within 45 s")
     }
 
     /// Resident memory.
