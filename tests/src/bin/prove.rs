@@ -21,7 +21,8 @@ struct Arguments {
     /// Freeze, and kill and restart, the broker so often
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "4")]
     outage: Option<u64>,
-    /// Kill the broker of the predictions topic, which has no other, for so many seconds while events keep coming
+    /// Kill the broker of the predictions topic, which has no other, for so many seconds (90 at least) while
+    /// events keep coming
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "600")]
     sink: Option<u64>,
     /// Promote two versions in turns so often; the undisturbed run is given the swaps

@@ -20,6 +20,9 @@ const SETTLED_AFTER: Duration = Duration::from_secs(4);
 /// Records written by a process that works, and not by the end of another.
 const WORKS: i64 = 200;
 const LIMIT: Duration = Duration::from_secs(600);
+/// A killed broker can come back once the controller has given it up, after a minute. With less of a
+/// session the broker that goes on would be given up too where the machine is busy.
+const SINK_SECONDS_MIN: u64 = 90;
 /// So many promotions are each waited for.
 const FEW_SWAPS: u64 = 20;
 
@@ -87,11 +90,7 @@ pub struct Plan {
 pub fn prove(plan: &Plan) -> anyhow::Result<Report> {
     std::fs::create_dir_all(&plan.folder)?;
     let version = plan.kafka.as_deref().or_else(|| plan.scenario.kafka());
-    let broker = Broker::start(
-        plan.folder.join("kafka"),
-        version,
-        matches!(plan.scenario, Scenario::Outage(_) | Scenario::Sink(_)),
-    )?;
+    let broker = Broker::start(plan.folder.join("kafka"), version, matches!(plan.scenario, Scenario::Outage(_)))?;
     let mut proven = prove_with(plan, &broker);
     if let Ok(report) = &mut proven {
         report.markers_skipped = broker.markers_skipped();
@@ -319,6 +318,7 @@ impl Stage<'_> {
     }
 
     fn close_sink(&mut self, seconds: u64) -> anyhow::Result<()> {
+        ensure!(seconds >= SINK_SECONDS_MIN, "the broker of the outputs must be away {SINK_SECONDS_MIN} s at least");
         self.pause(5_000, 6_000);
         let before = self.resident_kib();
         let Some(sink) = self.sink.take() else { bail!("the outputs have no broker of their own") };
