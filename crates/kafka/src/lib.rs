@@ -4,10 +4,11 @@
 //! It never looks into a record and never decides anything a stage could decide.
 //! Read in this order: [`runner`] (how delivery is kept), [`settings`] and [`hooks`] (what a runner
 //! is given), `consumer`, `rebalance`, `restore`, `control` (what goes in), `producer`, `delivery`,
-//! `transaction` (what comes out), `client`, `token` and [`secret`] (what all clients share, and how
+//! `transaction`, `abandon` (what comes out), `client`, `token` and [`secret`] (what all clients share, and how
 //! they say who they are), then [`topics`], [`sender`], [`tail`], [`subscriber`], [`progress`], [`instance`],
 //! [`embedded`].
 
+mod abandon;
 mod client;
 mod consumer;
 mod control;

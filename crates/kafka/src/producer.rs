@@ -55,6 +55,7 @@ pub(crate) struct Outbox {
     pub(crate) stage: &'static str,
     stop: Stop,
     fenced: u32,
+    pub(crate) step_limit: Duration,
     /// A transaction has begun, and what was written since the last commit.
     pub(crate) is_open: bool,
     pub(crate) written: Vec<(SourcePartition, u64)>,
@@ -69,6 +70,7 @@ impl Outbox {
             stage,
             stop: stop.clone(),
             fenced: 0,
+            step_limit: STEP_TIMEOUT,
             is_open: false,
             written: Vec::new(),
         };
@@ -138,7 +140,7 @@ impl Outbox {
 
     /// How long the next step of a transaction may take.
     pub(crate) fn step_timeout(&self) -> Duration {
-        self.stop.left_of(self.config.drain_timeout).clamp(STEP_TIMEOUT_MIN, STEP_TIMEOUT)
+        self.stop.left_of(self.config.drain_timeout).clamp(STEP_TIMEOUT_MIN, self.step_limit)
     }
 
     /// Writes outputs now, so that the broker takes them while more is read; the next commit makes

@@ -4,6 +4,7 @@
 //! anything fatal costs the producer, since only `init_transactions` of a new one with the same id
 //! tells what became of the transaction.
 
+use crate::abandon::within;
 use crate::error::{Error, code_of, is_refusal};
 use crate::faults;
 use crate::producer::{Commit, Failure, Outbox};
@@ -16,6 +17,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaErrorCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What we are in the group when a commit begins.
@@ -24,7 +26,7 @@ use std::time::Duration;
 /// since, has lost the assignment or has a stale generation, which the broker refuses. So a zombie's
 /// commit never passes.
 pub(crate) struct Membership<'a> {
-    group: Option<ConsumerGroupMetadata>,
+    group: Option<Arc<ConsumerGroupMetadata>>,
     is_lost: bool,
     client: &'a BaseConsumer<GroupContext>,
 }
@@ -32,7 +34,7 @@ pub(crate) struct Membership<'a> {
 impl<'a> Membership<'a> {
     /// Asks, on the polling thread: first the generation, then whether the assignment is lost.
     pub(crate) fn of(client: &'a BaseConsumer<GroupContext>) -> Self {
-        let group = client.group_metadata();
+        let group = client.group_metadata().map(Arc::new);
         Self { group, is_lost: client.assignment_lost(), client }
     }
 }
@@ -71,12 +73,12 @@ impl Outbox {
             return Err(Failure::Abort("a fault was asked for".to_owned()));
         }
         if !commits.is_empty() {
-            let offsets = offset_list(commits).map_err(abort)?;
+            let offsets = Arc::new(offset_list(commits).map_err(abort)?);
             #[cfg(feature = "faults")]
             let stranger;
             #[cfg(feature = "faults")]
             let member = if faults::has(faults::Bug::NoGeneration) {
-                let group = faults::no_generation(&self.config).map_err(abort)?;
+                let group = faults::no_generation(&self.config).map_err(abort)?.map(Arc::new);
                 stranger = Membership { group, is_lost: false, client: member.client };
                 &stranger
             } else {
@@ -88,7 +90,10 @@ impl Outbox {
             if member.is_lost {
                 return Err(Failure::Abort("the assignment is lost".to_owned()));
             }
-            self.attempt(|limit| producer.send_offsets_to_transaction(&offsets, group, limit))?;
+            self.attempt(|limit| {
+                let owned = (producer.clone(), Arc::clone(&offsets), Arc::clone(group));
+                within(limit, move || owned.0.send_offsets_to_transaction(&owned.1, &owned.2, limit))
+            })?;
             faults::step(self.stage, "offsets_sent");
         }
         self.attempt(|limit| producer.commit_transaction(limit))?;
