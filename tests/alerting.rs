@@ -1,11 +1,13 @@
 //! From a drift that was planted to whoever is told: the OTLP receiver by name and attributes, and a
 //! webhook through `/metrics`, the shipped rules, Prometheus and Alertmanager.
 
+use crate::support::broker;
 use crate::support::otlp::{Log, Receiver};
 use crate::support::prometheus::{Alerting, Scrape};
-use crate::support::vigie::{Daemon, binary, root};
+use crate::support::vigie::{Daemon, Pipeline, binary, root};
 use mock_collector::Protocol;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io::{BufRead, BufReader};
 use std::ops::Range;
@@ -197,7 +199,9 @@ fn a_drift_that_passes_is_a_span_beside_its_log_records_and_so_is_each_run() {
     let folder = tempfile::tempdir().unwrap();
     write_data(folder.path(), DAYS_WITH_PASSING, DRIFT_DAY..DRIFT_DAY + PASSING_DAYS);
     let receiver = Receiver::start(Protocol::HttpBinary);
-    let output = replay(folder.path(), &receiver.endpoint()).args(["--console", ""]).output().unwrap();
+    let (path, traced) = told_to_trainers(folder.path());
+    let output =
+        replay(folder.path(), &receiver.endpoint()).args(["--console", ""]).env("PATH", path).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let summary: Value = serde_json::from_slice(&std::fs::read(folder.path().join("summary.json")).unwrap()).unwrap();
 
@@ -230,6 +234,109 @@ fn a_drift_that_passes_is_a_span_beside_its_log_records_and_so_is_each_run() {
         let is_by_alarm = last["vigie.trigger"] == "harm";
         assert!(its.iter().all(|span| span.links.len() == usize::from(is_by_alarm)), "{its:?}");
     }
+    let traced = std::fs::read_to_string(traced).unwrap();
+    let runs = spans.iter().filter(|span| span.name == "vigie.run");
+    let mut expected: Vec<String> = runs.map(|span| format!("00-{}-{}-01", span.ids.0, span.ids.1)).collect();
+    let mut found: Vec<&str> = traced.lines().collect();
+    expected.sort();
+    found.sort_unstable();
+    assert_eq!(found, expected, "what the process of each run finds in TRACEPARENT is the span of the run");
+}
+
+/// A `nice` before the real one, which writes down what it finds in TRACEPARENT: the search path with it,
+/// and the file.
+fn told_to_trainers(folder: &Path) -> (std::ffi::OsString, std::path::PathBuf) {
+    let (first, file) = (folder.join("bin"), folder.join("traced"));
+    std::fs::create_dir(&first).unwrap();
+    let script =
+        format!("#!/bin/sh\necho \"$TRACEPARENT\" >>'{}'\nPATH=\"${{PATH#*:}}\" exec nice \"$@\"\n", file.display());
+    std::fs::write(first.join("nice"), script).unwrap();
+    std::fs::set_permissions(first.join("nice"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path =
+        std::env::join_paths([first].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())));
+    (path.unwrap(), file)
+}
+
+/// Raised and resolved alerts of the topic, as (event, id).
+fn written(pipeline: &Pipeline) -> BTreeSet<(String, String)> {
+    let alerts = pipeline.read("told.alerts").into_iter().filter_map(|record| record.value);
+    let alerts = alerts.map(|value| serde_json::from_slice::<Value>(&value).unwrap());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let told = alerts.filter(|alert| alert["state"] != "held");
+    told.map(|alert| (format!("{}.{}", text(&alert["name"]), text(&alert["state"])), text(&alert["id"]))).collect()
+}
+
+fn arrived(receiver: &Receiver) -> Vec<(String, String)> {
+    receiver.logs().iter().map(|log| (log.event.clone(), log.attributes["vigie.alert.id"].clone())).collect()
+}
+
+fn until<T>(what: &str, pipeline: &Pipeline, condition: impl Fn() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(began.elapsed() < LIMIT, "never: {what}\n{}", pipeline.log());
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+/// Two processes of one pipeline, a receiver that comes late, and the death of the process that told.
+#[test]
+fn alerts_wait_for_a_receiver_and_outlive_the_process_that_told_the_first() {
+    let pipeline = Pipeline { folder: tempfile::tempdir().unwrap(), brokers: broker::address().to_owned() };
+    let folder = pipeline.folder.path();
+    write_data(folder, DAYS_WITH_PASSING, DRIFT_DAY..DRIFT_DAY + PASSING_DAYS);
+    let registry = format!("file://{}/registry", folder.display());
+    let config = CONFIG
+        .replace("\"planted", "\"told")
+        .replace("localhost:9092", &pipeline.brokers)
+        .replace("file:///var/lib/vigie", &registry)
+        .replace("[windows]\n", "[windows]\nidle_after = \"1s\"\n");
+    std::fs::write(pipeline.config(), config + "[retrain]\non = []\n[console]\nlisten = \"\"\n").unwrap();
+    let (events, labels) = (folder.join("events.jsonl"), folder.join("labels.jsonl"));
+    let data = ["--events", events.to_str().unwrap(), "--labels", labels.to_str().unwrap()];
+    pipeline.run(&[&["train"], &data[..], &["--until", "2026-02-10"]].concat());
+    pipeline.run(&[&["produce"], &data[..], &["--from", "2026-02-10", "--days", "17"]].concat());
+
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let log = std::fs::File::create(folder.join("daemon.log")).unwrap();
+    let start = |cache: &str| {
+        let mut command = pipeline.command(&["run"]);
+        command.arg("--cache").arg(folder.join(cache));
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{port}"));
+        Daemon(command.stdout(Stdio::null()).stderr(log.try_clone().unwrap()).spawn().unwrap())
+    };
+    let mut daemons = vec![start("cache-1"), start("cache-2")];
+    let raised = until("two alerts", &pipeline, || Some(written(&pipeline)).filter(|written| written.len() >= 2));
+    until("that nobody listens is said", &pipeline, || {
+        pipeline.log().contains("alerts do not reach the telemetry receiver").then_some(())
+    });
+
+    let receiver = Receiver::start_at(Protocol::HttpBinary, port);
+    until("what was raised arrives", &pipeline, || (arrived(&receiver).len() >= raised.len()).then_some(()));
+    assert_eq!(arrived(&receiver).into_iter().collect::<BTreeSet<_>>(), raised);
+    assert_eq!(arrived(&receiver).len(), raised.len(), "each by one of two processes");
+    let instance = receiver.logs()[0].resource["service.instance.id"].clone();
+    let teller = daemons.iter().position(|daemon| instance.ends_with(&format!("-{}", daemon.0.id()))).unwrap();
+    daemons.remove(teller).kill();
+
+    pipeline.run(&[&["produce"], &data[..], &["--from", "2026-02-27", "--days", "40"]].concat());
+    let is_over = |written: &BTreeSet<(String, String)>| written.len() == 2 * raised.len();
+    let all = until("every alert is resolved", &pipeline, || Some(written(&pipeline)).filter(is_over));
+    until("the other process tells the rest", &pipeline, || {
+        (arrived(&receiver).into_iter().collect::<BTreeSet<_>>() == all).then_some(())
+    });
+    for log in receiver.logs() {
+        let id = &log.attributes["vigie.alert.id"];
+        let first = receiver.logs().into_iter().find(|first| first.attributes["vigie.alert.id"] == *id).unwrap();
+        assert_eq!(first.ids, log.ids, "one trace, whoever tells it");
+        // One that died before it committed has its last alerts told again.
+        let is_resolved = log.event.ends_with(".resolved");
+        assert!(!is_resolved || log.resource["service.instance.id"] != instance, "{}", log.event);
+    }
+    let (code, _) = daemons.remove(0).terminate();
+    assert_eq!(code, Some(0), "{}", pipeline.log());
 }
 
 #[test]

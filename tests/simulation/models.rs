@@ -83,6 +83,7 @@ fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
     let mut counts = profile::Counts::default();
     let all: Vec<u32> = (0..101).collect();
     layout.observe(&profiled, &all, &mut counts).unwrap();
+    let segments = by_origin(&profiled, &layout);
     let reference = profile::Reference { layout, counts, importance: vec![0.5, 0.5, 0.0, 0.0] };
     let manifest = manifest(task, vec![serde_json::json!({"weights": [on_a, on_b]})]);
     let parts = Parts {
@@ -94,10 +95,22 @@ fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
         calibrated: calibrated(task),
         errors: None,
         wander: None,
+        segments,
         reconstruction: None,
     };
     let packed = bundle::pack(parts).unwrap();
     bundle::open(&packed.version, &packed.files.iter().cloned().collect()).unwrap()
+}
+
+/// Counts of the rows of each origin; a fourth of them has none.
+fn by_origin(rows: &RecordBatch, layout: &profile::Layout) -> profile::SegmentCounts {
+    let of = |(code, name): (u32, &str)| {
+        let members: Vec<u32> = (0..101).filter(|row| row % 4 == code).collect();
+        let mut counts = profile::Counts::default();
+        layout.observe(rows, &members, &mut counts).unwrap();
+        (profile::segment_name("from", name), counts)
+    };
+    (0..).zip(["EWR", "JFK", "LGA", "missing"]).map(of).collect()
 }
 
 /// Scores are taken at their word, so that panes of expected performance flow.

@@ -138,6 +138,7 @@ impl<'a> World<'a> {
                 Box::new(track::Intake::new(intake_config(script, align)).unwrap())
             }
             "join" => Box::new(track::Join::new(track::JoinConfig {
+                exact_scores: false,
                 rules: track::Rules {
                     slices: config.slices,
                     horizon_ms: config.horizon_ms,
@@ -264,7 +265,13 @@ impl<'a> World<'a> {
         }
         let (reference, class_rates) = (bundle.reference.as_ref().clone(), bundle.manifest.class_rates.clone());
         let gap = bundle.calibrated.as_ref().and_then(|calibrated| calibrated.gap);
-        Ok(Arc::new(judge::Known { reference, class_rates, wander: bundle.wander.clone(), gap }))
+        Ok(Arc::new(judge::Known {
+            reference,
+            class_rates,
+            segments: bundle.segments.clone(),
+            wander: bundle.wander.clone(),
+            gap,
+        }))
     }
 
     /// Everybody has a turn without faults; false if nobody could do anything.
@@ -396,7 +403,7 @@ fn score_config(script: &Script) -> score::Config {
         prediction_bytes_max: 1 << 20,
         rejected: REJECTED,
         swaps: None,
-        segments: vec![score::Segment { name: "from".to_owned(), column: "origin".to_owned() }],
+        segments: vec![score::Segment { name: "from".to_owned(), column: "origin".to_owned(), drift: true }],
     }
 }
 

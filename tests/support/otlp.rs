@@ -45,8 +45,13 @@ pub(crate) struct Point {
 
 impl Receiver {
     pub(crate) fn start(protocol: Protocol) -> Self {
+        Self::start_at(protocol, 0)
+    }
+
+    /// At a port; 0 is any that is free.
+    pub(crate) fn start_at(protocol: Protocol, port: u16) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let server = runtime.block_on(MockServer::builder().protocol(protocol).start()).unwrap();
+        let server = runtime.block_on(MockServer::builder().protocol(protocol).port(port).start()).unwrap();
         Self { runtime, server }
     }
 

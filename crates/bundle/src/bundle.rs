@@ -44,6 +44,9 @@ pub struct Bundle {
     pub errors: Option<Arc<ErrorModels>>,
     /// How the columns of the reference wandered; none in bundles of earlier builds.
     pub wander: Option<Wanders>,
+    /// Counts of the reference within the segments that drift is watched in; of none unless it was
+    /// asked for.
+    pub segments: profile::SegmentCounts,
     /// How columns are watched together; none unless it was asked for.
     pub reconstruction: Option<Arc<profile::Reconstruction>>,
     pub(crate) preprocessor: Preprocessor,

@@ -3,7 +3,7 @@
 
 use crate::file::{
     self, ABSOLUTE_ERROR, CALIBRATION, ERROR_GAP, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, OPTIONAL, PIPELINE,
-    RECONSTRUCTION, REFERENCE, SQUARED_ERROR, WANDER,
+    RECONSTRUCTION, REFERENCE, SEGMENTS, SQUARED_ERROR, WANDER,
 };
 use crate::{Bundle, Calibrated, Error, ErrorModels, FILES, Manifest, golden, sha256_hex, version_of};
 use arrow::array::RecordBatch;
@@ -12,8 +12,9 @@ use detect::shift::Wanders;
 use domain::{Task, Version};
 use models::Model;
 use prepare::Preprocessor;
-use profile::Reconstruction;
 use profile::reconstruction::RECONSTRUCTION_ERROR;
+use profile::segments::SEGMENTS_MAX;
+use profile::{Counts, Reconstruction, SegmentCounts};
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
     };
     let columns = reference.layout.columns.len();
     let wander = if is_listed(WANDER) { Some(read_wander(columns, get(version, files, WANDER)?)?) } else { None };
+    let segments =
+        if is_listed(SEGMENTS) { read_segments(&reference, get(version, files, SEGMENTS)?)? } else { BTreeMap::new() };
     let is_profiled = reference.layout.columns.iter().any(|column| column.name == RECONSTRUCTION_ERROR);
     let reconstruction = if is_listed(RECONSTRUCTION) {
         Some(Arc::new(read_reconstruction(is_profiled, &rows, get(version, files, RECONSTRUCTION)?)?))
@@ -71,8 +74,18 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
     };
     let reference = Arc::new(reference);
     let version = version.clone();
-    let bundle =
-        Bundle { version, manifest, reference, calibrated, errors, wander, reconstruction, preprocessor, model };
+    let bundle = Bundle {
+        version,
+        manifest,
+        reference,
+        calibrated,
+        errors,
+        wander,
+        segments,
+        reconstruction,
+        preprocessor,
+        model,
+    };
     golden::compare(&bundle.apply(&rows)?, &expected)?;
     Ok(bundle)
 }
@@ -114,6 +127,27 @@ fn read_wander(columns: usize, bytes: &[u8]) -> Result<Wanders, Error> {
     if !found.fits(columns) {
         let detail = format!("{} columns or a number out of range, expected {columns} columns", found.columns.len());
         return Err(Error::content(WANDER, detail));
+    }
+    Ok(found)
+}
+
+/// Profiles in the bins of the reference: every row is in one bin of each column.
+fn read_segments(reference: &profile::Reference, bytes: &[u8]) -> Result<SegmentCounts, Error> {
+    let found: SegmentCounts = read_json(SEGMENTS, bytes)?;
+    let columns = reference.layout.columns.len();
+    let fits = |counts: &Counts| {
+        (0..columns).all(|number| {
+            let bins = counts.column(number, reference.layout.bin_count(number));
+            bins.into_iter().map(u128::from).sum::<u128>() == u128::from(counts.rows())
+        })
+    };
+    if found.len() > SEGMENTS_MAX {
+        let detail = format!("{} segments, expected at most {SEGMENTS_MAX}", found.len());
+        return Err(Error::content(SEGMENTS, detail));
+    }
+    if let Some((name, _)) = found.iter().find(|(_, counts)| !fits(counts)) {
+        let detail = format!("counts of segment `{name}` do not sum to its rows in each of {columns} columns");
+        return Err(Error::content(SEGMENTS, detail));
     }
     Ok(found)
 }

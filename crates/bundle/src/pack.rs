@@ -3,7 +3,7 @@
 use crate::bundle::apply;
 use crate::file::{
     self, ABSOLUTE_ERROR, CALIBRATION, ERROR_GAP, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, RECONSTRUCTION,
-    REFERENCE, SQUARED_ERROR, WANDER,
+    REFERENCE, SEGMENTS, SQUARED_ERROR, WANDER,
 };
 use crate::{
     Calibrated, Error, ErrorModels, FORMAT_VERSION, FileEntry, Manifest, golden, open, sha256_hex, version_of,
@@ -34,6 +34,8 @@ pub struct Parts {
     pub errors: Option<ErrorModels>,
     /// How the columns of the reference wandered, if known.
     pub wander: Option<Wanders>,
+    /// Counts of the reference within segments, where drift is watched in them.
+    pub segments: profile::SegmentCounts,
     /// What rows are rebuilt from, if columns are watched together: the reference then has a column of
     /// its errors.
     pub reconstruction: Option<profile::Reconstruction>,
@@ -81,6 +83,9 @@ pub fn pack(parts: Parts) -> Result<Packed, Error> {
     }
     if let Some(wander) = &wander {
         files.push((WANDER.to_string(), json(WANDER, wander)?));
+    }
+    if !parts.segments.is_empty() {
+        files.push((SEGMENTS.to_string(), json(SEGMENTS, &parts.segments)?));
     }
     if let Some(reconstruction) = &parts.reconstruction {
         files.push((RECONSTRUCTION.to_string(), json(RECONSTRUCTION, reconstruction)?));

@@ -82,7 +82,7 @@ fn parts() -> Parts {
         &[0.0, 1.0, 0.0],
     );
     let calibrated = Some(Calibrated { calibration: calibration.unwrap(), gap: Some(gap()) });
-    let wander = Some(Wanders { slice_ms: 1_000, columns: vec![Wander::default(); 2] });
+    let wander = Some(Wanders { slice_ms: 1_000, columns: vec![Wander::default(); 2], segments: BTreeMap::new() });
     Parts {
         manifest_without_files: manifest(),
         preprocessor,
@@ -92,6 +92,7 @@ fn parts() -> Parts {
         calibrated,
         errors: None,
         wander,
+        segments: BTreeMap::new(),
         reconstruction: None,
     }
 }
@@ -256,6 +257,24 @@ fn a_bundle_without_calibration_and_wander_is_read_and_stray_files_are_passed_ov
     let bundle = pack(parts()).map(|packed| open(&packed.version, &self::files(&packed)).unwrap()).unwrap();
     assert_eq!(bundle.calibrated.unwrap().gap, Some(gap()));
     assert_eq!(bundle.wander.unwrap().columns.len(), 2);
+}
+
+#[test]
+fn segments_are_read_as_written_and_those_of_other_columns_are_refused() {
+    let reference = parts().reference;
+    let segments = profile::SegmentCounts::from([("carrier=AA".to_string(), reference.counts.clone())]);
+    let packed = pack(Parts { segments: segments.clone(), ..parts() }).unwrap();
+    assert_eq!(open(&packed.version, &files(&packed)).unwrap().segments, segments);
+    let none = profile::SegmentCounts::from([(
+        "carrier=AA".to_string(),
+        serde_json::from_str(r#"{"rows": 5, "columns": []}"#).unwrap(),
+    )]);
+    let refused = pack(Parts { segments: none, ..parts() }).unwrap_err().to_string();
+    assert!(refused.contains("segments.json") && refused.contains("carrier=AA"), "{refused}");
+    let name = |number: usize| format!("carrier={number}");
+    let many = (0..65).map(|number| (name(number), reference.counts.clone())).collect();
+    let refused = pack(Parts { segments: many, ..parts() }).unwrap_err().to_string();
+    assert!(refused.contains("65 segments, expected at most 64"), "{refused}");
 }
 
 #[test]

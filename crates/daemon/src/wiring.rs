@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::config::checks::{classes, cost};
 use crate::config::duration::Span;
-use crate::config::file::{RetrainOn, TimeUnit};
+use crate::config::file::{RetrainOn, Segment, TimeUnit};
 use crate::effects::Effects;
 use crate::formats;
 use crate::topics::Layout;
@@ -35,8 +35,8 @@ pub(crate) fn score(
     swaps: Option<&Arc<SwapTable>>,
     watermark: &Arc<EventWatermark>,
 ) -> anyhow::Result<Box<dyn Stage>> {
-    let segments =
-        config.segments.iter().map(|s| score::Segment { name: s.name.clone(), column: s.column.clone() }).collect();
+    let segment = |s: &Segment| score::Segment { name: s.name.clone(), column: s.column.clone(), drift: s.drift };
+    let segments = config.segments.iter().map(segment).collect();
     let stage = score::Stage::new(score::Config {
         format: formats::events(config),
         task: config.pipeline.task,
@@ -85,6 +85,7 @@ pub(crate) fn join(config: &Config, layout: &Layout) -> Box<dyn Stage> {
         event_partitions: layout.event_partitions(),
         label_partitions: layout.label_partitions(),
         unlabelled: config.labels.unlabelled,
+        exact_scores: config.accuracy.exact_areas,
         rows_max: track::ROWS_MAX,
     }))
 }
@@ -127,6 +128,7 @@ pub(crate) fn known(bundle: &bundle::Bundle) -> judge::Known {
     judge::Known {
         reference: bundle.reference.as_ref().clone(),
         class_rates: bundle.manifest.class_rates.clone(),
+        segments: bundle.segments.clone(),
         wander: bundle.wander.clone(),
         gap: match &bundle.errors {
             Some(errors) => errors.gap,
@@ -192,9 +194,15 @@ fn spec(config: &Config, cut_off_ms: i64, cause: train::Cause) -> train::Spec {
         change_ms: None,
         rows_since_change: None,
         segments: config.segments.iter().map(|s| s.column.clone()).collect(),
+        drift_segments: drift_segments(config),
         gates: train::Gates::default(),
         multivariate: config.alerts.multivariate,
     }
+}
+
+fn drift_segments(config: &Config) -> Vec<train::DriftSegment> {
+    let watched = config.segments.iter().filter(|segment| segment.drift);
+    watched.map(|s| train::DriftSegment { name: s.name.clone(), column: s.column.clone() }).collect()
 }
 
 /// The first training.

@@ -28,6 +28,7 @@ use crate::correction::benjamini_hochberg;
 use crate::distance::{self, total};
 use crate::drift::merged;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Lengths of the runs that are looked at, in slices.
 pub const LENGTHS: [u64; 4] = [1, 4, 16, 64];
@@ -283,6 +284,9 @@ pub struct Wanders {
     pub slice_ms: i64,
     /// One per column, in the order of the reference.
     pub columns: Vec<Wander>,
+    /// The same within each segment that is watched on its own, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub segments: BTreeMap<String, Vec<Wander>>,
 }
 
 impl Wanders {
@@ -291,7 +295,8 @@ impl Wanders {
     #[must_use]
     pub fn fits(&self, columns: usize) -> bool {
         let is_sound = |wander: &Wander| wander.per_length.iter().flatten().all(|w| w.is_finite() && *w >= 0.0);
-        self.slice_ms > 0 && self.columns.len() == columns && self.columns.iter().all(is_sound)
+        let mut all = self.segments.values().chain([&self.columns]);
+        self.slice_ms > 0 && all.all(|of| of.len() == columns && of.iter().all(is_sound))
     }
 }
 

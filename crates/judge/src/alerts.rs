@@ -32,6 +32,8 @@ pub(crate) struct Evidence {
     pub(crate) threshold: f64,
     /// Columns or places it concerns, worst first.
     pub(crate) features: Vec<String>,
+    /// Ids of some events concerned.
+    pub(crate) examples: Vec<String>,
     /// For a person.
     pub(crate) detail: String,
     /// The version whose slices show it, whoever is champion by now; none: the champion.
@@ -50,6 +52,7 @@ pub(crate) struct Open {
     /// It follows a version's slices, not the champion's reign.
     of_version: bool,
     features: Vec<String>,
+    examples: Vec<String>,
     detail: String,
     /// Test slices in a row within the tolerance.
     quiet: u32,
@@ -59,7 +62,7 @@ impl Turn<'_> {
     /// A test found something: raises the alert, or holds it.
     pub(crate) fn found(&mut self, finding: Finding, evidence: Evidence) -> Result<(), Error> {
         let key = key(&finding);
-        let Evidence { value, threshold, features, detail, version } = evidence;
+        let Evidence { value, threshold, features, examples, detail, version } = evidence;
         let (life, id) = match self.state.alerts.get(&key) {
             Some(open) => (Life::Held, open.id.clone()),
             None => (Life::Raised, self.new_id(&finding, version.as_ref())),
@@ -68,7 +71,7 @@ impl Turn<'_> {
         let champion = || self.state.reign.as_ref().map(|reign| reign.champion.version.clone());
         let version = version.or_else(champion).map(|version| version.to_string()).unwrap_or_default();
         let (name, tier) = (finding.name.to_owned(), finding.tier.to_owned());
-        let open = Open { id, name, tier, value, threshold, version, of_version, features, detail, quiet: 0 };
+        let open = Open { id, name, tier, value, threshold, version, of_version, features, examples, detail, quiet: 0 };
         self.write_alert(&open, life, finding.span_ms)?;
         self.state.alerts.insert(key, open);
         Ok(())
@@ -130,7 +133,7 @@ impl Turn<'_> {
             segment: "*".to_owned(),
             version: open.version.clone(),
             features: open.features.clone(),
-            example_ids: Vec::new(),
+            example_ids: open.examples.clone(),
             // What follows a version's slices starts no run, and must not depend on who runs when.
             run: self.state.run.as_ref().filter(|_| !open.of_version).map(|run| run.run),
             detail: open.detail.clone(),

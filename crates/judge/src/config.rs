@@ -121,6 +121,8 @@ pub struct Known {
     pub reference: profile::Reference,
     /// Rates of the classes in training, in class order; in regression the mean label alone.
     pub class_rates: Vec<f64>,
+    /// The same profile within the segments that drift is watched in, by name.
+    pub segments: profile::SegmentCounts,
     /// How the columns of the reference wandered from slice to slice; none in bundles of before it
     /// was measured, whose windows are compared one by one.
     pub wander: Option<detect::shift::Wanders>,

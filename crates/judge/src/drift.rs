@@ -1,13 +1,15 @@
 //! Distances of a window's columns from the reference, and the test of windows one by one.
 
 use crate::alerts::{Evidence, Finding};
+use crate::config::Known;
 use crate::error::Error;
+use crate::examples;
 use crate::judge::Turn;
 use crate::shifts::TIERS;
-use crate::state::Scored;
+use crate::state::{Scored, Slice};
 use detect::distance;
 use domain::Version;
-use profile::{Bins, Counts, Reference};
+use profile::{Bins, Counts, Layout, Reference};
 use records::window::Drift;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,14 +36,14 @@ pub(crate) fn tier(column: &str) -> &'static str {
 
 /// Compares every column with the reference; features are corrected for their number, the output
 /// stands alone.
-pub(crate) fn compare(reference: &Reference, current: &Counts, tolerance: f64) -> BTreeMap<String, Drift> {
+pub(crate) fn compare(layout: &Layout, old: &Counts, current: &Counts, tolerance: f64) -> BTreeMap<String, Drift> {
     if current.rows() == 0 {
         return BTreeMap::new();
     }
-    let columns = &reference.layout.columns;
+    let columns = &layout.columns;
     let counts = |number: usize, column: &profile::ColumnLayout| {
         let bins = column.bins.count();
-        (reference.counts.column(number, bins), current.column(number, bins))
+        (old.column(number, bins), current.column(number, bins))
     };
     let counts: Vec<_> = columns.iter().enumerate().map(|(number, column)| counts(number, column)).collect();
     let found: Vec<detect::Psi> = counts.iter().map(|(old, new)| detect::psi(old, new, tolerance)).collect();
@@ -69,6 +71,7 @@ fn distances(bins: &Bins, old: &[u64], new: &[u64], psi: &detect::Psi, drifted: 
         Bins::Category { .. } => None,
     };
     let finite = |value: f64| value.is_finite().then_some(value);
+    let chi_square = distance::chi_square(old, new);
     Drift {
         psi: psi.psi,
         threshold: psi.threshold.min(f64::MAX),
@@ -78,6 +81,10 @@ fn distances(bins: &Bins, old: &[u64], new: &[u64], psi: &detect::Psi, drifted: 
         hellinger: distance::hellinger(old, new),
         ks: numbers.as_ref().map(|_| distance::kolmogorov_smirnov(&old_present, &new_present)),
         wasserstein: numbers.and_then(|places| finite(distance::wasserstein(&old_present, &new_present, &places))),
+        total_variation: distance::total_variation(old, new),
+        l_infinity: distance::l_infinity(old, new),
+        chi_square: finite(chi_square.statistic).unwrap_or_default(),
+        chi_square_p: finite(chi_square.p_value).unwrap_or(1.0),
         missing: distance::missing_share(new),
         unseen: distance::unseen_share(&old_present, &new_present) * (1.0 - distance::missing_share(new)),
     }
@@ -96,28 +103,33 @@ impl Turn<'_> {
         sum: &mut Windowed,
         version: &Version,
         (start_ms, end_ms): (i64, i64),
-        scored: &Scored,
-        reference: &Reference,
+        (slice, scored): (&Slice, &Scored),
+        known: &Known,
     ) -> Result<(), Error> {
+        let reference = &known.reference;
         sum.profile.merge(&scored.profile);
         let from_ms = *sum.start_ms.get_or_insert(start_ms);
         if sum.profile.rows() < ROWS_MIN {
             return Ok(());
         }
         let sum = std::mem::take(sum);
-        let columns = compare(reference, &sum.profile, self.config.drift_tolerance);
+        let columns = compare(&reference.layout, &reference.counts, &sum.profile, self.config.drift_tolerance);
         let drifted = columns.into_iter().filter(|(_, drift)| drift.drifted).collect();
         let ranked = worst_first(reference, drifted, |drift: &Drift| drift.psi);
         for name in TIERS {
             let finding = Finding { name: "vigie.drift", tier: name, span_ms: (from_ms, end_ms) };
             let found: Vec<_> = ranked.iter().filter(|(column, _)| tier(column) == name).collect();
             match found.first() {
-                Some((_, worst)) => self.found(
+                Some((column, worst)) => self.found(
                     finding,
                     Evidence {
                         value: worst.psi,
                         threshold: worst.threshold,
                         features: found.iter().map(|(column, _)| column.clone()).collect(),
+                        examples: reference
+                            .layout
+                            .position(column)
+                            .map_or_else(Vec::new, |number| examples::of_shift(known, slice, version, (number, None))),
                         detail: format!(
                             "PSI {:.4}, p {:.1e}; the bundle does not say how its columns wander from slice to slice \
                              of this length, so windows were compared one by one, which keeps no budget{}",

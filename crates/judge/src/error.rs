@@ -6,7 +6,10 @@ use domain::{ErrorClass, StageError};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A checkpoint cannot be gone on with.
-    #[error("checkpoint of the judge has {found}, expected {expected}")]
+    #[error(
+        "checkpoint of the judge has {found}, expected {expected}; go on with the build and the windows.length that \
+         wrote it, or delete it: the journal is then read from its first record, which must still be there"
+    )]
     Checkpoint {
         /// What it has.
         found: String,

@@ -6,7 +6,7 @@ use crate::state::{CellKey, Slice};
 use domain::Version;
 use measure::{Cell, ChildSums, Expected, Forecast};
 use profile::Counts;
-use records::journal::{Command, ExpectedCell, JoinCell, JoinPane, Journal, ScorePane};
+use records::journal::{Command, ExpectedCell, JoinCell, JoinPane, Journal, ScorePane, SegmentCell};
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
@@ -18,6 +18,9 @@ pub(crate) const SLICES_MAX: usize = 10_000;
 /// Most cells of a slice (segments × versions × promotions × phases); likewise.
 pub(crate) const CELLS_MAX: usize = 20_000;
 
+/// Most profiles of a slice within segments (segments × versions); likewise.
+const SEGMENT_PROFILES_MAX: usize = 4 * profile::segments::SEGMENTS_MAX;
+
 /// Versions that a record brings rows of.
 pub(crate) fn versions(record: &Record) -> BTreeSet<Version> {
     match record {
@@ -26,6 +29,8 @@ pub(crate) fn versions(record: &Record) -> BTreeSet<Version> {
         Journal::Arrived(pane) => pane.cells.iter().map(|c| c.joined.version.clone()).collect(),
         Journal::Expected(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         Journal::ExpectedErrors(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
+        Journal::Segments(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
+        Journal::Examples(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         _ => BTreeSet::new(),
     }
 }
@@ -46,6 +51,8 @@ impl Turn<'_> {
             Journal::ExpectedErrors(pane) => {
                 pane.cells.into_iter().for_each(|c| self.admit_expected(c, Forecast::Errors))
             }
+            Journal::Segments(pane) => pane.cells.into_iter().for_each(|cell| self.admit_segment(cell)),
+            Journal::Examples(pane) => pane.cells.into_iter().for_each(|cell| self.admit_examples(cell)),
             Journal::ScoreMarker { marker, .. } => self.state.clock.score_marker(&marker, self.config),
             Journal::JoinMarker(marker) => self.state.clock.join_marker(&marker, self.config),
             Journal::ArchiveMarker { marker } => self.state.clock.archive_marker(&marker),
@@ -124,9 +131,20 @@ impl Turn<'_> {
         }
     }
 
+    fn admit_segment(&mut self, cell: SegmentCell<Counts>) {
+        let rows = cell.profile.rows();
+        let place = (cell.segment, cell.version);
+        let slice = self.slice(cell.slice_start_ms);
+        match slice.map(|slice| (slice.segments.len() < SEGMENT_PROFILES_MAX, slice.segments.entry(place))) {
+            Some((_, Entry::Occupied(mut sum))) => sum.get_mut().merge(&cell.profile),
+            Some((true, Entry::Vacant(vacant))) => drop(vacant.insert(cell.profile)),
+            _ => self.out.count("vigie.judge.beyond_bounds", rows.max(1)),
+        }
+    }
+
     /// The slice that starts at a time, unless its window was written for good or there are too
     /// many. One that comes after its turn was judged without it: its rows show in windows only.
-    fn slice(&mut self, start_ms: i64) -> Option<&mut Slice> {
+    pub(crate) fn slice(&mut self, start_ms: i64) -> Option<&mut Slice> {
         let state = &mut *self.state;
         let end_ms = self.config.slices.end(start_ms);
         let is_slice = self.config.slices.start(start_ms) == start_ms;

@@ -4,7 +4,7 @@
 //! reports are all it knows, in the order of the journal, and what it says is a function of them.
 //! Read in this order: [`judge`] (how decisions are made), `intake` (journal records into
 //! slices), `clock` (closed, mature, final), `windows`, `coverage`, `estimated`, `drift`, `shifts` (drift
-//! over time), `harm`, `concept`, `probation`, `alerts`, `policy` (when to retrain), `runs`, `promotion`,
+//! over time), `examples` (events that alerts name), `harm`, `concept`, `probation`, `alerts`, `policy` (when to retrain), `runs`, `promotion`,
 //! `imposed` (when another run has decided),
 //! `state`, [`config`].
 
@@ -18,6 +18,7 @@ mod drift;
 mod emit;
 mod error;
 mod estimated;
+mod examples;
 mod gaps;
 mod harm;
 mod imposed;

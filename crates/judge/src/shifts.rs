@@ -9,11 +9,11 @@ use crate::alerts::{Evidence, Finding};
 use crate::config::{BESIDE_HARM, Config, Known};
 use crate::drift::{self, OUTPUT, Windowed};
 use crate::error::Error;
+use crate::examples;
 use crate::judge::Turn;
 use crate::state::{Scored, Slice};
-use detect::shift::{LENGTHS, Shift, Shifted};
+use detect::shift::{LENGTHS, Shift, Shifted, Wander, Wanders};
 use domain::Version;
-use profile::Reference;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,6 +25,9 @@ const WHOLE: f64 = 0.9;
 /// Slices without a finding that resolve an alert, at least; otherwise as many as the run has that
 /// raised it, so that one as long is looked at in between.
 const QUIET_SLICES: u64 = 5;
+/// A segment is named beside its column where it shifted by more than so many times what all rows did:
+/// otherwise it only follows them.
+const CONCENTRATED: f64 = 2.0;
 /// Most columns that a detail names.
 const NAMED_MAX: usize = 10;
 
@@ -48,11 +51,18 @@ enum By {
     Windows(Windowed),
 }
 
-/// Columns that share a budget and an alert.
+/// A column of the reference, of all rows or within a segment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Place {
+    number: usize,
+    segment: Option<String>,
+}
+
+/// Columns that share a budget and an alert: those within segments stand beside those of all rows, so
+/// the correction is for all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Tier {
-    /// Their numbers in the reference.
-    columns: Vec<usize>,
+    columns: Vec<Place>,
     shift: Shift,
     fed: u64,
     /// The alert is resolved when so many slices were fed without a finding in between.
@@ -70,10 +80,10 @@ impl Watch {
                     .map(|tier| {
                         let is_of = |number: &usize| columns.get(*number).is_some_and(|c| drift::tier(&c.name) == tier);
                         let numbers: Vec<usize> = (0..columns.len()).filter(is_of).collect();
-                        let wander = numbers.iter().filter_map(|n| wander.columns.get(*n).copied()).collect();
+                        let (places, wander) = places(&numbers, known, wander).into_iter().unzip();
                         let (alarms, slices) = (config.false_alarms.count * BESIDE_HARM, config.budget_slices());
                         let shift = Shift::new(wander, alarms, slices, config.drift_tolerance);
-                        Tier { columns: numbers, shift, fed: 0, quiet_at: 0 }
+                        Tier { columns: places, shift, fed: 0, quiet_at: 0 }
                     })
                     .to_vec(),
             ),
@@ -94,6 +104,19 @@ impl Watch {
             self.starts_ms.pop_front();
         }
     }
+}
+
+/// Columns of a tier with their wander: of all rows, then within each segment that has both a reference
+/// and a wander.
+fn places(numbers: &[usize], known: &Known, wander: &Wanders) -> Vec<(Place, Wander)> {
+    let of_all = [(None, &wander.columns)];
+    let of_segments = wander.segments.iter().filter(|(name, _)| known.segments.contains_key(*name));
+    let all = of_all.into_iter().chain(of_segments.map(|(name, columns)| (Some(name), columns)));
+    all.flat_map(|(segment, columns)| {
+        let wander = numbers.iter().filter_map(|number| Some((*number, *columns.get(*number)?)));
+        wander.map(move |(number, wander)| (Place { number, segment: segment.cloned() }, wander))
+    })
+    .collect()
 }
 
 /// The version that scored a slice, if one did with few exceptions.
@@ -130,32 +153,37 @@ impl Turn<'_> {
             }
         };
         watch.remember(start_ms, end_ms);
-        let result = self.step_watch(&mut watch, end_ms, scored, &known);
+        let result = self.step_watch(&mut watch, end_ms, (slice, scored), &known);
         self.state.drift = Some(watch);
         result
     }
 
-    fn step_watch(&mut self, watch: &mut Watch, end_ms: i64, scored: &Scored, known: &Known) -> Result<(), Error> {
-        let reference = &known.reference;
+    fn step_watch(
+        &mut self,
+        watch: &mut Watch,
+        end_ms: i64,
+        (slice, scored): (&Slice, &Scored),
+        known: &Known,
+    ) -> Result<(), Error> {
         let unwatched = unwatched(watch, known);
         let version = watch.version.clone();
         let mut by = std::mem::replace(&mut watch.by, By::Shift(Vec::new()));
         let result = match &mut by {
             By::Windows(windowed) => {
                 let start_ms = watch.run_start_ms(1);
-                self.watch_windows(windowed, &version, (start_ms, end_ms), scored, reference)
+                self.watch_windows(windowed, &version, (start_ms, end_ms), (slice, scored), known)
             }
             By::Shift(tiers) => tiers.iter_mut().zip(TIERS).try_for_each(|(tier, name)| {
-                let found = tier.step(reference, scored);
+                let found = tier.step(known, &version, slice, scored);
                 tier.fed = tier.fed.saturating_add(1);
-                let Some(longest) = found.iter().map(|shifted| shifted.slices).max() else {
+                let Some(longest) = found.iter().map(|(_, shifted)| shifted.slices).max() else {
                     let finding = Finding { name: "vigie.drift", tier: name, span_ms: (watch.run_start_ms(1), end_ms) };
                     return if tier.fed >= tier.quiet_at { self.not_found(finding) } else { Ok(()) };
                 };
                 tier.quiet_at = tier.quiet_at.max(tier.fed.saturating_add(longest.max(QUIET_SLICES)));
                 let span_ms = (watch.run_start_ms(longest), end_ms);
                 let finding = Finding { name: "vigie.drift", tier: name, span_ms };
-                self.found(finding, evidence(found, reference, &version, &unwatched))
+                self.found(finding, evidence(found, (known, slice), &version, &unwatched))
             }),
         };
         watch.by = by;
@@ -164,16 +192,21 @@ impl Turn<'_> {
 }
 
 impl Tier {
-    fn step(&mut self, reference: &Reference, scored: &Scored) -> Vec<Shifted> {
-        let columns = self.columns.iter().map(|number| (*number, reference.layout.bin_count(*number)));
-        let (old, new): (Vec<_>, Vec<_>) = columns
-            .map(|(number, bins)| (reference.counts.column(number, bins), scored.profile.column(number, bins)))
-            .unzip();
-        let mut found = self.shift.step(&old, &new);
-        for shifted in &mut found {
-            shifted.column = self.columns.get(shifted.column).copied().unwrap_or(usize::MAX);
-        }
-        found
+    fn step(&mut self, known: &Known, version: &Version, slice: &Slice, scored: &Scored) -> Vec<(Place, Shifted)> {
+        let reference = &known.reference;
+        let counts = |place: &Place| {
+            let (number, bins) = (place.number, reference.layout.bin_count(place.number));
+            let Some(segment) = &place.segment else {
+                return (reference.counts.column(number, bins), scored.profile.column(number, bins));
+            };
+            let old = known.segments.get(segment).map(|counts| counts.column(number, bins));
+            let new = slice.segments.get(&(segment.clone(), version.clone())).map(|counts| counts.column(number, bins));
+            // A slice without rows of a segment says nothing of it.
+            (old.unwrap_or_default(), new.unwrap_or_default())
+        };
+        let (old, new): (Vec<_>, Vec<_>) = self.columns.iter().map(counts).unzip();
+        let found = self.shift.step(&old, &new).into_iter();
+        found.filter_map(|shifted| Some((self.columns.get(shifted.column)?.clone(), shifted))).collect()
     }
 }
 
@@ -181,23 +214,40 @@ impl Tier {
 fn unwatched(watch: &Watch, known: &Known) -> Vec<String> {
     let (By::Shift(_), Some(wander)) = (&watch.by, &known.wander) else { return Vec::new() };
     let columns = known.reference.layout.columns.iter().zip(&wander.columns);
-    let is_known = |wander: &detect::shift::Wander| (0..LENGTHS.len()).any(|n| wander.of_length(n).is_some());
+    let is_known = |wander: &Wander| (0..LENGTHS.len()).any(|n| wander.of_length(n).is_some());
     columns.filter(|(_, wander)| !is_known(wander)).map(|(column, _)| column.name.clone()).collect()
 }
 
 /// What was found, worst first; of a column that several runs show the likeliest stands.
-fn evidence(found: Vec<Shifted>, reference: &Reference, version: &Version, unwatched: &[String]) -> Evidence {
-    let mut by_column: BTreeMap<usize, Shifted> = BTreeMap::new();
-    for shifted in found {
-        let known = by_column.entry(shifted.column).or_insert(shifted);
-        if shifted.p_value < known.p_value {
-            *known = shifted;
+fn evidence(
+    found: Vec<(Place, Shifted)>,
+    (known, slice): (&Known, &Slice),
+    version: &Version,
+    unwatched: &[String],
+) -> Evidence {
+    let reference = &known.reference;
+    let mut by_column: BTreeMap<Place, Shifted> = BTreeMap::new();
+    for (place, shifted) in found {
+        let likeliest = by_column.entry(place).or_insert(shifted);
+        if shifted.p_value < likeliest.p_value {
+            *likeliest = shifted;
         }
     }
+    let of_all: BTreeMap<usize, f64> =
+        by_column.iter().filter(|(p, _)| p.segment.is_none()).map(|(p, shifted)| (p.number, shifted.psi)).collect();
+    let says_more = |place: &Place, shifted: &Shifted| {
+        let all = of_all.get(&place.number).filter(|_| place.segment.is_some());
+        all.is_none_or(|psi| shifted.psi > CONCENTRATED * psi)
+    };
     let name = |number: usize| reference.layout.columns.get(number).map_or("", |column| column.name.as_str());
-    let named = by_column.into_values().map(|shifted| (name(shifted.column).to_owned(), shifted)).collect();
-    let ranked = drift::worst_first(reference, named, |shifted: &Shifted| shifted.psi);
-    let worst = ranked.first().map(|(_, shifted)| *shifted);
+    let told = by_column.into_iter().filter(|(place, shifted)| says_more(place, shifted));
+    let named = told.map(|(place, shifted)| (name(place.number).to_owned(), (place.segment, shifted))).collect();
+    let ranked = drift::worst_first(reference, named, |(_, shifted): &(_, Shifted)| shifted.psi);
+    let worst = ranked.first().map(|(_, (_, shifted))| *shifted);
+    let examples = ranked.first().and_then(|(column, (segment, _))| {
+        let number = reference.layout.position(column)?;
+        Some(examples::of_shift(known, slice, version, (number, segment.as_deref())))
+    });
     let mut detail = worst.map_or_else(String::new, |worst| {
         format!(
             "PSI {:.4} over the last {} slices, p {:.1e} given how the column wandered in training",
@@ -215,8 +265,17 @@ fn evidence(found: Vec<Shifted>, reference: &Reference, version: &Version, unwat
     Evidence {
         value: worst.map_or(0.0, |worst| worst.psi),
         threshold: worst.map_or(0.0, |worst| worst.threshold),
-        features: ranked.into_iter().map(|(column, _)| column).collect(),
+        features: ranked.into_iter().map(|(column, (segment, _))| placed(column, segment.as_deref())).collect(),
+        examples: examples.unwrap_or_default(),
         detail,
         version: Some(version.clone()),
+    }
+}
+
+/// How a column within a segment is named in alerts.
+fn placed(column: String, segment: Option<&str>) -> String {
+    match segment {
+        Some(segment) => format!("{column}[{segment}]"),
+        None => column,
     }
 }

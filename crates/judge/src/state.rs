@@ -11,16 +11,17 @@ use crate::harm::Monitors;
 use crate::policy::Policy;
 use crate::probation::Probation;
 use crate::shifts::Watch;
-use domain::{Harm, LineUp, Member, SourcePartition, Version};
+use domain::{Fingerprint, Harm, LineUp, Member, SourcePartition, Version};
 use measure::{Cell, Forecast, Labels};
 use profile::Counts;
 use records::control::Run;
+use records::example::Example;
 use records::journal::Phase;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Layout of the checkpoint; another one is not read.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 /// Judged slices whose label counts are remembered.
 const HISTORY_MAX: usize = 10_000;
 /// Ids of commands that are remembered, newest last.
@@ -48,6 +49,10 @@ pub(crate) struct Slice {
     pub(crate) scored: BTreeMap<Version, Scored>,
     pub(crate) cells: BTreeMap<CellKey, Cell>,
     pub(crate) coverage: Covered,
+    /// Profiles within segments, where drift is watched in them, by segment and version.
+    pub(crate) segments: BTreeMap<(String, Version), Counts>,
+    /// A sample of its events, by version and fingerprint.
+    pub(crate) examples: BTreeMap<Version, BTreeMap<Fingerprint, Example>>,
     /// What scores expect of themselves, by segment and version.
     pub(crate) expected: BTreeMap<(String, Version), Forecast>,
     /// Its window was written when it closed, or is not to be.

@@ -41,10 +41,10 @@ impl Turn<'_> {
         let window = span(start_ms, slices.end(start_ms));
         let expected = estimated::by_window(slice);
         let mut cells = self.cells_by_window(slice, moment);
-        for place in expected.keys() {
+        let mut drift = self.drift_by_window(slice);
+        for place in expected.keys().chain(drift.keys()) {
             cells.entry(place.clone()).or_insert_with(|| Cell::empty(self.config.shape));
         }
-        let mut drift = self.drift_by_version(slice);
         for ((segment, version), cell) in &cells {
             let is_all_rows = segment == ALL;
             let covered = Some(&slice.coverage).filter(|_| is_all_rows && version == ALL);
@@ -52,6 +52,9 @@ impl Turn<'_> {
             let labelled = u64::try_from(cell.served.rows()).unwrap_or(0);
             let expected = expected.get(&(segment.clone(), version.clone()));
             let of_segment = expected.and_then(|e| u64::try_from(e.rows()).ok()).unwrap_or(labelled);
+            let profiles =
+                slice.segments.iter().filter(|((s, v), _)| s == segment && (version == ALL || version == v.as_str()));
+            let of_segment = of_segment.max(profiles.map(|(_, profile)| profile.rows()).sum());
             let (metrics, baselines) = self.measured(rates_of(slice, version).as_ref(), cell);
             let record = Window {
                 window: window.clone(),
@@ -64,7 +67,7 @@ impl Turn<'_> {
                 after_final: 0,
                 metrics,
                 baselines,
-                drift: if is_all_rows { drift.remove(version).unwrap_or_default() } else { BTreeMap::new() },
+                drift: drift.remove(&(segment.clone(), version.clone())).unwrap_or_default(),
                 coverage: covered.and_then(Covered::share),
                 assumed: covered.map_or(0, Covered::assumed),
                 maturity: covered.map(|covered| covered.maturity(moment, self.config)).unwrap_or_default(),
@@ -101,18 +104,25 @@ impl Turn<'_> {
         sums
     }
 
-    /// Drift against each version's own reference; that of all versions only where there is one.
-    fn drift_by_version(&self, slice: &Slice) -> BTreeMap<String, BTreeMap<String, Drift>> {
-        let mut by_version = BTreeMap::new();
-        for (version, scored) in &slice.scored {
+    /// Drift against each version's own reference, by (segment, version); that of all versions only
+    /// where there is one.
+    fn drift_by_window(&self, slice: &Slice) -> BTreeMap<(String, String), BTreeMap<String, Drift>> {
+        let tolerance = self.config.drift_tolerance;
+        let of_all = slice.scored.iter().map(|(version, scored)| (ALL, version, &scored.profile));
+        let of_segments =
+            slice.segments.iter().map(|((segment, version), profile)| (segment.as_str(), version, profile));
+        let mut found = BTreeMap::new();
+        for (segment, version, profile) in of_all.chain(of_segments) {
             let Some(known) = self.known.get(version) else { continue };
-            let columns = drift::compare(&known.reference, &scored.profile, self.config.drift_tolerance);
+            let old = if segment == ALL { Some(&known.reference.counts) } else { known.segments.get(segment) };
+            let Some(old) = old else { continue };
+            let columns = drift::compare(&known.reference.layout, old, profile, tolerance);
             if slice.scored.len() == 1 {
-                by_version.insert(ALL.to_owned(), columns.clone());
+                found.insert((segment.to_owned(), ALL.to_owned()), columns.clone());
             }
-            by_version.insert(version.as_str().to_owned(), columns);
+            found.insert((segment.to_owned(), version.as_str().to_owned()), columns);
         }
-        by_version
+        found
     }
 
     /// Metrics of a cell and of its baselines. A version's training rates are the majority's.

@@ -43,6 +43,7 @@ pub(crate) struct Common {
     away: AtomicBool,
     /// The client knows no broker any more.
     is_lost: AtomicBool,
+    is_retired: AtomicBool,
     told: Mutex<Told>,
     brokers: String,
     token_file: Option<PathBuf>,
@@ -69,6 +70,11 @@ impl Known {
 impl Common {
     pub(crate) fn of(connection: &Connection) -> Self {
         Self { brokers: connection.brokers.clone(), token_file: connection.oauth_token_file.clone(), ..Self::default() }
+    }
+
+    /// Another client has taken over: what this one still says, as that it is fenced, is no trouble.
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::SeqCst);
     }
 
     /// Names the brokers again to a client that has lost them all: for whoever polls it.
@@ -164,7 +170,9 @@ impl ClientContext for Common {
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical
+                if !self.is_retired.load(Ordering::SeqCst) =>
+            {
                 tracing::error!(facility, "{message}");
             }
             _ => tracing::debug!(facility, "{message}"),
@@ -185,6 +193,9 @@ impl ClientContext for Common {
         let code = code_of(&error);
         if code == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
+        }
+        if self.is_retired.load(Ordering::SeqCst) {
+            return tracing::debug!(%error, "{reason}");
         }
         let mut told = self.told();
         if reason.starts_with(NO_TOKEN) {

@@ -220,7 +220,7 @@ impl Outbox {
                 if aborted {
                     self.producer = Some(producer);
                 } else {
-                    drop(producer);
+                    retire(producer);
                     self.replace()?;
                 }
                 Ok(reason)
@@ -231,11 +231,17 @@ impl Outbox {
                     return Err(Error::Fenced { id: self.config.transactional_id.clone(), times: self.fenced });
                 }
                 tracing::debug!(stage = self.stage, reason, "the producer is replaced");
-                drop(producer);
+                retire(producer);
                 tracing::debug!(stage = self.stage, "the producer is gone");
                 self.replace()?;
                 Ok(reason)
             }
         }
     }
+}
+
+/// Lets go of a producer. It lives on where one of its calls has not returned.
+fn retire(producer: ThreadedProducer<DeliveryContext>) {
+    producer.context().common.retire();
+    drop(producer);
 }

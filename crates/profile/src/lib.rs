@@ -4,7 +4,8 @@
 //! counts of 64 bits are all there is, so that any cut, order and replica count gives the same
 //! bytes. Tests on these counts live in `detect`.
 //! Read in this order: [`layout`] (the bins of every column), [`edges`] (where they come from),
-//! [`observe`] (rows into counts, the data path), [`counts`] (merge, subtract, bytes),
+//! [`observe`] (rows into counts, the data path), [`counts`] (merge, subtract, bytes), [`segments`]
+//! (rows of which value),
 //! [`reference`](mod@reference) (what a bundle carries), [`reconstruction`] (columns together),
 //! [`error`].
 
@@ -16,12 +17,14 @@ mod lookup;
 pub mod observe;
 pub mod reconstruction;
 pub mod reference;
+pub mod segments;
 
 pub use counts::Counts;
 pub use error::Error;
 pub use layout::{Bins, ColumnLayout, Layout};
 pub use reconstruction::Reconstruction;
 pub use reference::Reference;
+pub use segments::{SegmentCounts, SegmentValues, segment_name};
 
 /// Most bins between the edges of a numeric column, whatever the caller asks for.
 pub const BINS_MAX: usize = 1024;

@@ -148,6 +148,35 @@ impl Layout {
         Ok(())
     }
 
+    /// Bin of each selected row in every column, as [`Layout::observe`] counts it.
+    ///
+    /// # Errors
+    /// As [`Layout::observe`].
+    pub fn bins_of(&self, rows: &RecordBatch, selection: &[u32]) -> Result<Vec<Vec<u16>>, Error> {
+        if let Some(&row) = selection.iter().find(|&&row| row as usize >= rows.num_rows()) {
+            return Err(Error::Selection { row, rows: rows.num_rows() });
+        }
+        let columns = self.columns.iter().map(|c| self.column_in(rows, c)).collect::<Result<Vec<_>, _>>()?;
+        let bin = |number: usize, row: usize| {
+            let (layout, column) = (&self.columns.get(number)?.bins, columns.get(number)?);
+            Some(match (layout, column) {
+                (Bins::Numeric { edges }, column) => {
+                    column.number(row).map_or(edges.len() + 1, |value| numeric_bin(edges, value))
+                }
+                (Bins::Category { values }, Column::Text(texts)) if texts.is_null(row) => values.len() + 1,
+                (Bins::Category { .. }, Column::Text(texts)) => self.lookups.get(number)?.bin(texts.value(row)),
+                // `column_in` has refused these.
+                (Bins::Category { .. }, _) => return None,
+            })
+        };
+        let of_row = |row: &u32| {
+            let bins = (0..columns.len()).map(|number| bin(number, *row as usize).unwrap_or_default());
+            // A column has far fewer bins.
+            bins.map(|bin| u16::try_from(bin).unwrap_or(u16::MAX)).collect()
+        };
+        Ok(selection.iter().map(of_row).collect())
+    }
+
     fn column_in(&self, rows: &RecordBatch, layout: &crate::ColumnLayout) -> Result<Column, Error> {
         let Some(array) = rows.column_by_name(&layout.name) else {
             let found: Vec<&str> = rows.schema_ref().fields().iter().map(|f| f.name().as_str()).collect();

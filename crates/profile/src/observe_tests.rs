@@ -17,6 +17,12 @@ fn observed(layout: &Layout, rows: &RecordBatch) -> Counts {
     let all: Vec<u32> = (0..rows.num_rows() as u32).collect();
     let mut counts = Counts::default();
     layout.observe(rows, &all, &mut counts).unwrap();
+    let of_rows = layout.bins_of(rows, &all).unwrap();
+    for column in 0..layout.columns.len() {
+        let mut one_by_one = vec![0; layout.bin_count(column)];
+        of_rows.iter().for_each(|bins| one_by_one[usize::from(bins[column])] += 1);
+        assert_eq!(one_by_one, counts.column(column, layout.bin_count(column)), "row by row");
+    }
     counts
 }
 

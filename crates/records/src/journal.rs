@@ -1,7 +1,8 @@
 //! `p.journal`: the judge's only input. One partition, so its order is the order of decisions.
 
+use crate::example::Example;
 use crate::tracking::{Marker, StreamKind};
-use domain::{HarmReference, SourcePartition, Version};
+use domain::{Fingerprint, HarmReference, SourcePartition, Version};
 use serde::{Deserialize, Serialize};
 
 /// A record of `p.journal`. `P` is the profile of a score pane (`profile::Counts`), `C` the cell
@@ -56,6 +57,62 @@ pub enum Journal<P, C, E = (), R = ()> {
     ExpectedErrors(ExpectedPane<R>),
     /// Cells of a step of join that count by the arrival of labels too; from format 4 on.
     Arrived(ArrivedPane<C>),
+    /// What one transaction of score saw of one event partition, by segment, where drift is watched
+    /// within segments; from format 5 on.
+    Segments(SegmentPane<P>),
+    /// A sample of the events of one transaction of score; from format 5 on.
+    Examples(ExamplePane),
+}
+
+/// See [`Journal::Examples`]: beside the score pane of the same rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExamplePane {
+    /// The event partition.
+    pub source: SourcePartition,
+    /// First offset seen.
+    pub from_offset: i64,
+    /// Last offset seen.
+    pub to_offset: i64,
+    /// One cell per slice and champion.
+    pub cells: Vec<ExampleCell>,
+}
+
+/// Events of one slice that one champion scored: those with the smallest fingerprints, which is a fair
+/// sample and the same one however panes are cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExampleCell {
+    /// Start of the slice.
+    pub slice_start_ms: i64,
+    /// The champion; bins are those of its reference.
+    pub version: Version,
+    /// By fingerprint of their ids, ascending; at most [`crate::example::EXAMPLES_MAX`].
+    pub examples: Vec<(Fingerprint, Example)>,
+}
+
+/// See [`Journal::Segments`]: beside the score pane of the same rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SegmentPane<P> {
+    /// The event partition.
+    pub source: SourcePartition,
+    /// First offset seen.
+    pub from_offset: i64,
+    /// Last offset seen.
+    pub to_offset: i64,
+    /// One cell per slice, champion and segment.
+    pub cells: Vec<SegmentCell<P>>,
+}
+
+/// Rows of one slice and segment that one champion scored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SegmentCell<P> {
+    /// Start of the slice.
+    pub slice_start_ms: i64,
+    /// The champion; the profile's bins are those of its reference.
+    pub version: Version,
+    /// `name=value`.
+    pub segment: String,
+    /// Column statistics, without rows after the window was final.
+    pub profile: P,
 }
 
 /// See [`Journal::Expected`]: beside the score pane of the same rows.

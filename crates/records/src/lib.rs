@@ -3,7 +3,7 @@
 //! Records that users read are JSON ([`prediction`], [`rejected`], [`window`], [`alert`],
 //! [`control`]); records that only stages read are postcard ([`tracking`], [`journal`]).
 //! Each carries the header [`RECORD_HEADER`] with its kind and format version.
-//! [`age`] has the bins in which ages of labels are counted.
+//! [`age`] has the bins in which ages of labels are counted, [`example`] events that stand for others.
 //! [`swap_table`] holds what the control topic of another run says of its swaps.
 //! It does no I/O. Read [`tracking`] and [`journal`] to see how stages talk to one another.
 
@@ -11,6 +11,7 @@ pub mod age;
 pub mod alert;
 pub mod control;
 pub mod error;
+pub mod example;
 pub mod journal;
 pub mod prediction;
 pub mod rejected;
@@ -33,8 +34,8 @@ pub mod kind {
     pub const REJECTED: &str = "rejected/1";
     /// A record of `p.tracking` (postcard).
     pub const TRACKING: &str = "tracking/1";
-    /// A record of `p.journal` (postcard). Formats 2 to 4 each added a variant; earlier ones are read.
-    pub const JOURNAL: &str = "journal/4";
+    /// A record of `p.journal` (postcard). Formats 2 to 5 added variants; earlier ones are read.
+    pub const JOURNAL: &str = "journal/5";
     /// A record of `p.control` (JSON).
     pub const CONTROL: &str = "control/1";
     /// A window (JSON).

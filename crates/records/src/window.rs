@@ -120,6 +120,18 @@ pub struct Drift {
     /// the reference's range at its ends; numbers only.
     #[serde(default)]
     pub wasserstein: Option<f64>,
+    /// Total variation: half the sum of the differences of the bins' shares.
+    #[serde(default)]
+    pub total_variation: f64,
+    /// Largest difference of a bin's share.
+    #[serde(default)]
+    pub l_infinity: f64,
+    /// Statistic of the two-sample chi-square test.
+    #[serde(default)]
+    pub chi_square: f64,
+    /// Its p value: of no shift at all, which any large window refutes.
+    #[serde(default)]
+    pub chi_square_p: f64,
     /// Share of rows without a value.
     #[serde(default)]
     pub missing: f64,

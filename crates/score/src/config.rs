@@ -13,6 +13,8 @@ pub struct Segment {
     pub name: String,
     /// A declared column of type category or boolean.
     pub column: String,
+    /// Columns are profiled within each of its segments too, as far as the bundle has a reference.
+    pub drift: bool,
 }
 
 /// Configuration of the stage.

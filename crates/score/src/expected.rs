@@ -5,6 +5,7 @@ use crate::pane::{Entry, write_pane};
 use crate::run::{Batch, ScoredRun};
 use domain::{Outputs, Version};
 use measure::{ChildSums, Expected, Forecast};
+use profile::segment_name;
 use records::journal::{ExpectedCell, ExpectedPane};
 use std::collections::BTreeMap;
 
@@ -60,8 +61,8 @@ impl<'a> Adding<'a> {
         let rows = scored.rows.num_rows();
         let segmentations = batch.config.segments.iter().zip(&scored.champion.segments).map(|(segment, values)| {
             let codes = values.codes(scored.rows.column_by_name(&segment.column), rows);
-            let sums = vec![None; values.values.len()];
-            Segmentation { name: &segment.name, values: &values.values, codes, sums }
+            let sums = vec![None; values.values().len()];
+            Segmentation { name: &segment.name, values: values.values(), codes, sums }
         });
         Some(Self { segmentations: segmentations.collect(), probabilities: Vec::new(), empty })
     }
@@ -106,7 +107,7 @@ impl ExpectedSums {
                 if number == 0 {
                     all.merge(&sum);
                 }
-                self.merge((slice_start_ms, version.clone(), format!("{}={value}", segmentation.name)), sum);
+                self.merge((slice_start_ms, version.clone(), segment_name(segmentation.name, value)), sum);
             }
         }
         if all.rows() > 0 {

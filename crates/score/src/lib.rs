@@ -6,10 +6,11 @@
 //! Read in this order: [`config`], [`stage`] (the state machine), `partition` (watermark and
 //! line-up of one partition), `promotions` (which line-up comes when, by decision or by an imposed
 //! table), `live` (a verified bundle), `run` (one batch), then what is written: `publish`, `tracking`,
-//! `pane`, `expected`, `marker`.
+//! `pane`, `segments`, `examples`, `expected`, `marker`.
 
 pub mod config;
 pub mod error;
+mod examples;
 mod expected;
 mod live;
 mod marker;
@@ -19,6 +20,7 @@ mod partition;
 mod promotions;
 mod publish;
 mod run;
+mod segments;
 pub mod stage;
 mod tracking;
 

@@ -1,22 +1,18 @@
 //! A bundle that may score: verified against the configuration.
 
-use crate::{Config, Segment};
-use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use crate::Config;
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+use arrow::datatypes::{Field, Schema};
 use bundle::RowErrors;
 use domain::{FieldType, Task};
 use profile::reconstruction::RECONSTRUCTION_ERROR;
-use profile::{Counts, Reconstruction, Reference};
-use std::collections::BTreeMap;
+use profile::{Counts, Reconstruction, Reference, SegmentValues};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 /// Name of the model's output among the columns of a pane.
 const PREDICTION: &str = "prediction";
-/// Segment value of what the reference does not know.
-const OTHER: &str = "other";
-/// Segment value of a null.
-const MISSING: &str = "missing";
 
 /// Preprocessing and model: a bundle, or a stand-in of a simulation.
 pub(crate) trait Apply: Send + Sync {
@@ -47,6 +43,8 @@ pub(crate) struct Live {
     pub(crate) outputs: usize,
     /// One per configured segmentation.
     pub(crate) segments: Vec<SegmentValues>,
+    /// Segments that are profiled on their own, by name: those of which the bundle has a reference.
+    pub(crate) profiled_segments: Arc<BTreeSet<String>>,
     /// From scores to probabilities, where the bundle has it.
     pub(crate) calibration: Option<Arc<bundle::Calibrated>>,
     /// How columns are watched together, if they are.
@@ -82,7 +80,8 @@ impl Live {
         }
         let model = Arc::clone(bundle) as Arc<dyn Apply>;
         let live = Self::watching(model, Arc::clone(&bundle.reference), bundle.reconstruction.clone(), config)?;
-        Ok(Self { calibration: bundle.calibrated.clone(), ..live })
+        let profiled_segments = Arc::new(bundle.segments.keys().cloned().collect());
+        Ok(Self { calibration: bundle.calibrated.clone(), profiled_segments, ..live })
     }
 
     /// Without a watch over columns together.
@@ -102,8 +101,12 @@ impl Live {
         let outputs = if config.task == Task::MulticlassClassification { config.classes.len() } else { 1 };
         let empty = RecordBatch::new_empty(config.format.schema.arrow());
         model.apply(&empty)?;
-        let segments = config.segments.iter().map(|s| SegmentValues::new(s, &reference, config)).collect();
-        let live = Self { reference, outputs, segments, calibration: None, reconstruction, model };
+        let fields = &config.format.schema.fields;
+        let is_boolean = |name: &str| fields.iter().any(|f| f.name == name && f.field_type == FieldType::Boolean);
+        let values = |column: &str| SegmentValues::new(&reference.layout, column, is_boolean(column));
+        let segments = config.segments.iter().map(|s| values(&s.column)).collect();
+        let profiled_segments = Arc::default();
+        let live = Self { reference, outputs, segments, profiled_segments, calibration: None, reconstruction, model };
         let profiled = live.profiled(&empty, &[], config)?;
         live.reference.layout.observe(&profiled, &[], &mut Counts::default()).map_err(|e| e.to_string())?;
         Ok(live)
@@ -195,61 +198,6 @@ pub(crate) fn class_of<'a>(probabilities: &[f64], classes: &'a [String]) -> &'a 
         }
     }
     best.map_or("", |(_, class)| class)
-}
-
-/// Values of one segmentation: those of the reference, `other` and `missing`.
-#[derive(Debug, Clone)]
-pub(crate) struct SegmentValues {
-    pub(crate) values: Vec<String>,
-    known: BTreeMap<String, u32>,
-    other: u32,
-    missing: u32,
-}
-
-impl SegmentValues {
-    fn new(segment: &Segment, reference: &Reference, config: &Config) -> Self {
-        let mut made = Self { values: Vec::new(), known: BTreeMap::new(), other: 0, missing: 0 };
-        let declared = config.format.schema.fields.iter().find(|f| f.name == segment.column);
-        if declared.is_some_and(|f| f.field_type == FieldType::Boolean) {
-            made.code("false");
-            made.code("true");
-        }
-        for value in reference.layout.values(&segment.column).unwrap_or_default() {
-            made.code(value);
-        }
-        made.other = made.code(OTHER);
-        made.missing = made.code(MISSING);
-        made
-    }
-
-    /// Code of a value, which is added if it is new.
-    fn code(&mut self, value: &str) -> u32 {
-        if let Some(known) = self.known.get(value) {
-            return *known;
-        }
-        let code = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
-        self.values.push(value.to_owned());
-        self.known.insert(value.to_owned(), code);
-        code
-    }
-
-    /// Code of every row.
-    pub(crate) fn codes(&self, column: Option<&ArrayRef>, rows: usize) -> Vec<u32> {
-        let code = |value: Option<&str>| match value {
-            Some(value) => self.known.get(value).copied().unwrap_or(self.other),
-            None => self.missing,
-        };
-        match column {
-            Some(column) if column.data_type() == &DataType::Utf8 => {
-                column.as_string::<i32>().iter().map(code).collect()
-            }
-            Some(column) if column.data_type() == &DataType::Boolean => {
-                let text = |value: bool| if value { "true" } else { "false" };
-                column.as_boolean().iter().map(|value| code(value.map(text))).collect()
-            }
-            _ => vec![self.other; rows],
-        }
-    }
 }
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ fn bundle() -> Arc<bundle::Bundle> {
         calibrated: None,
         errors: None,
         wander: None,
+        segments: BTreeMap::new(),
         reconstruction: None,
     };
     let packed = bundle::pack(parts).unwrap();

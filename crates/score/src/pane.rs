@@ -1,8 +1,10 @@
 //! Panes: what one transaction saw of one partition, by slice and champion.
 
 use crate::Error;
+use crate::examples::Examples;
 use crate::expected::{Adding, ExpectedSums};
 use crate::run::{Batch, ScoredRun};
+use crate::segments::{SegmentProfiles, Segmented};
 use crate::tracking::push;
 use domain::{Outputs, TopicRole, Version};
 use measure::{ChildSums, Expected};
@@ -29,6 +31,8 @@ pub(crate) fn push_entry(out: &mut Outputs, entry: &Entry) -> Result<(), Error> 
 pub(crate) struct Cells {
     scored: BTreeMap<(i64, Version), ScoreCell<Counts>>,
     expected: ExpectedSums,
+    segments: SegmentProfiles,
+    examples: Examples,
 }
 
 impl Cells {
@@ -45,6 +49,7 @@ impl Cells {
         let mut slots: Vec<(i64, bool, u32)> = scored.kept.iter().map(slot).collect();
         slots.sort_unstable();
         let mut adding = Adding::new(batch, scored);
+        let mut segmented = Segmented::new(batch, scored);
         for of_slice in slots.chunk_by(|a, b| a.0 == b.0) {
             let Some((slice_start_ms, _, _)) = of_slice.first().copied() else { continue };
             let version = champion.version.clone();
@@ -65,8 +70,11 @@ impl Cells {
                 .layout
                 .observe(&rows, &merged, &mut cell.profile)
                 .map_err(|e| Error::Pane(e.to_string()))?;
+            let place = (slice_start_ms, &champion.version);
+            self.segments.add(&rows, scored, place, &merged, &mut segmented)?;
+            self.examples.add(batch, &rows, scored, place, (&merged, &segmented))?;
             if let Some(adding) = &mut adding {
-                self.expected.add(batch, scored, (slice_start_ms, &champion.version), &merged, adding);
+                self.expected.add(batch, scored, place, &merged, adding);
             }
         }
         Ok(())
@@ -79,6 +87,8 @@ impl Cells {
         let cells = self.scored.into_values().collect();
         let pane = ScorePane { source: batch.raw.source.clone(), from_offset, to_offset, cells };
         write_pane(Entry::ScorePane(pane), out)?;
+        self.segments.write(batch, out)?;
+        self.examples.write(batch, out)?;
         self.expected.write(batch, out)
     }
 }
@@ -89,6 +99,8 @@ pub(crate) fn write_pane(mut pane: Entry, out: &mut Outputs) -> Result<(), Error
         Entry::ScorePane(pane) => pane.cells.len(),
         Entry::Expected(pane) => pane.cells.len(),
         Entry::ExpectedErrors(pane) => pane.cells.len(),
+        Entry::Segments(pane) => pane.cells.len(),
+        Entry::Examples(pane) => pane.cells.len(),
         _ => return push_entry(out, &pane),
     };
     if cells == 0 {
@@ -104,6 +116,8 @@ pub(crate) fn write_pane(mut pane: Entry, out: &mut Outputs) -> Result<(), Error
         (Entry::ScorePane(first), Entry::ScorePane(second)) => cut(&mut first.cells, &mut second.cells),
         (Entry::Expected(first), Entry::Expected(second)) => cut(&mut first.cells, &mut second.cells),
         (Entry::ExpectedErrors(first), Entry::ExpectedErrors(second)) => cut(&mut first.cells, &mut second.cells),
+        (Entry::Segments(first), Entry::Segments(second)) => cut(&mut first.cells, &mut second.cells),
+        (Entry::Examples(first), Entry::Examples(second)) => cut(&mut first.cells, &mut second.cells),
         _ => {}
     }
     write_pane(pane, out)?;

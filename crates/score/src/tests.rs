@@ -7,13 +7,14 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
 use codec::{EventFormat, Source, TimeSource, TimeUnit, Tombstone};
 use domain::{
-    Effect, EventSchema, Field, FieldType, Header, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices,
-    SourcePartition, Stage as _, StageError, Task, TopicRole, Version,
+    Effect, EventSchema, Field, FieldType, Fingerprint, Header, Input, LineUp, Member, Outputs, RawBatch, RawRecord,
+    Slices, SourcePartition, Stage as _, StageError, Task, TopicRole, Version,
 };
 use measure::{Calibration, ChildSums, Expected, ScoreMap};
 use profile::{Bins, ColumnLayout, Counts, Layout, Reference};
 use proptest::prelude::*;
 use records::control::{Control, Promotion, PromotionCause};
+use records::example::Example;
 use records::journal::{Journal, ScoreCounters};
 use records::tracking::Tracking;
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,7 +81,7 @@ fn config(task: Task) -> Config {
         prediction_bytes_max: 1 << 20,
         rejected: records::rejected::Topic { partitions: 4, record_bytes_max: 1 << 20 },
         swaps: None,
-        segments: vec![Segment { name: "by_origin".to_owned(), column: "origin".to_owned() }],
+        segments: vec![Segment { name: "by_origin".to_owned(), column: "origin".to_owned(), drift: true }],
     }
 }
 
@@ -108,6 +109,8 @@ fn live(config: &Config, weight: f64) -> Result<Live, String> {
     let calibration = calibration.map(|calibration| Arc::new(bundle::Calibrated { calibration, gap: None }));
     let mut live = live;
     live.calibration = calibration;
+    let profiled = ["by_origin=EWR", "by_origin=JFK", "by_origin=missing"];
+    live.profiled_segments = Arc::new(profiled.map(str::to_owned).into());
     Ok(live)
 }
 
@@ -200,6 +203,8 @@ struct Seen {
     /// By slice, version and segment.
     expected: BTreeMap<(i64, String, String), Expected>,
     errors: BTreeMap<(i64, String, String), ChildSums>,
+    segments: BTreeMap<(i64, String, String), Counts>,
+    examples: BTreeMap<(i64, String), BTreeMap<Fingerprint, Example>>,
     tracked: BTreeSet<String>,
     counters: ScoreCounters,
     state: String,
@@ -239,6 +244,18 @@ impl Seen {
             for cell in &pane.cells {
                 let key = (cell.slice_start_ms, cell.version.to_string(), cell.segment.clone());
                 self.errors.entry(key).or_default().merge(&cell.expected);
+            }
+        }
+        if let Journal::Segments(pane) = &entry {
+            for cell in &pane.cells {
+                let key = (cell.slice_start_ms, cell.version.to_string(), cell.segment.clone());
+                self.segments.entry(key).or_default().merge(&cell.profile);
+            }
+        }
+        if let Journal::Examples(pane) = &entry {
+            for cell in &pane.cells {
+                let sample = self.examples.entry((cell.slice_start_ms, cell.version.to_string())).or_default();
+                cell.examples.iter().for_each(|(fingerprint, example)| example.clone().keep_in(sample, *fingerprint));
             }
         }
         if let Journal::ScorePane(pane) = entry {
@@ -597,4 +614,41 @@ fn numbers_expect_their_errors_by_slice_and_segment_however_the_log_is_cut() {
         .map(|(_, errors)| (errors.rows() as f64, errors.rows() as f64 * errors.estimates()["mae"].value))
         .fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     assert!(rows > 20.0 && mae / rows > 0.1 && mae / rows < 0.5, "{mae} of {rows}");
+}
+
+/// Values of column `origin`: EWR, JFK, other and missing, a fourth of the rows each.
+#[test]
+fn segments_with_a_reference_are_profiled_beside_all_rows() {
+    let seen = run(&config(Task::BinaryClassification), &decisions(), &log(), &[7, 20, 41], &[]);
+    for ((slice, version), (rows, _, all)) in &seen.cells {
+        let of_cell = seen.segments.iter().filter(|((s, v, _), _)| (s, v) == (slice, version));
+        let profiled: u64 = of_cell.map(|(_, profile)| profile.rows()).sum();
+        assert_eq!(profiled, rows - all.column(1, 4)[2], "{slice} {version}: all but those of another origin");
+    }
+    for ((slice, version, segment), profile) in &seen.segments {
+        let rows = profile.rows();
+        let expected = match segment.as_str() {
+            "by_origin=EWR" => [rows, 0, 0, 0],
+            "by_origin=JFK" => [0, rows, 0, 0],
+            "by_origin=missing" => [0, 0, 0, rows],
+            other => panic!("{other} has no reference"),
+        };
+        assert_eq!(profile.column(1, 4), expected, "{slice} {version} {segment}");
+        assert_eq!(profile.column(2, 5).iter().sum::<u64>(), rows, "its predictions");
+    }
+    for (place, sample) in &seen.examples {
+        let (rows, _, profile) = &seen.cells[place];
+        assert_eq!(sample.len() as u64, *rows, "fewer than are kept");
+        for column in 0..3 {
+            let mut counts = vec![0; 6];
+            sample.values().for_each(|example| counts[usize::from(example.bins[column])] += 1);
+            assert_eq!(counts, profile.column(column, 6), "{place:?} {column}");
+        }
+        let in_segments = sample.values().filter(|example| !example.segments.is_empty()).count() as u64;
+        assert_eq!(in_segments, rows - profile.column(1, 4)[2]);
+    }
+    let mut config = config(Task::BinaryClassification);
+    config.segments[0].drift = false;
+    let without = run(&config, &decisions(), &log(), &[], &[]);
+    assert!(without.segments.is_empty() && without.cells == seen.cells);
 }

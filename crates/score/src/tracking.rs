@@ -1,10 +1,10 @@
 //! The event side of the label join: scores of all versions, hashed by event id.
 
 use crate::Error;
-use crate::live::SegmentValues;
 use crate::run::{Batch, ScoredRun};
 use domain::ids::tracking_partition;
 use domain::{Fingerprint, OutputRecord, Outputs, TopicRole, fingerprint};
+use profile::SegmentValues;
 use records::tracking::{PredictionBatch, SegmentColumn, Tracking};
 use records::{RECORD_HEADER, kind};
 
@@ -66,14 +66,14 @@ fn of_rows(
 
 /// The values that occur, in the order in which they first do.
 fn segment(name: &str, all: &SegmentValues, codes: &[u32], rows: &[(u32, Fingerprint)]) -> SegmentColumn {
-    let mut places: Vec<Option<u32>> = vec![None; all.values.len()];
+    let mut places: Vec<Option<u32>> = vec![None; all.values().len()];
     let mut column = SegmentColumn { name: name.to_owned(), values: Vec::new(), codes: Vec::with_capacity(rows.len()) };
     for (place, _) in rows {
         let code = codes.get(*place as usize).map_or(0, |code| *code as usize);
         let next = u32::try_from(column.values.len()).unwrap_or(u32::MAX);
         let Some(known) = places.get_mut(code) else { continue };
         if known.is_none() {
-            column.values.push(all.values.get(code).cloned().unwrap_or_default());
+            column.values.push(all.values().get(code).cloned().unwrap_or_default());
         }
         column.codes.push(*known.get_or_insert(next));
     }

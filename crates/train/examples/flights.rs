@@ -109,6 +109,7 @@ async fn main() {
         change_ms: None,
         rows_since_change: None,
         segments: vec!["origin".to_owned()],
+        drift_segments: Vec::new(),
         gates: Gates::default(),
         multivariate: train::Multivariate::None,
     };

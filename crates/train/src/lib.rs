@@ -8,7 +8,7 @@
 //! to choose), `trials` (candidates on folds), `trainer` and
 //! the families `boosting` (over `lightgbm`), `logistic`, `linear`; `evaluate` (losses and their
 //! errors), `gate`, `outputs` (what the model says of rows it has not seen), `reference`
-//! (profile, wander, importance, golden rows), `reconstruction` (columns together), [`seed`](mod@seed) and
+//! (profile, wander, importance, golden rows), `segments` (rows of each), `reconstruction` (columns together), [`seed`](mod@seed) and
 //! [`files`] (a user's files into the archive).
 
 mod boosting;
@@ -30,6 +30,7 @@ mod reference;
 pub mod run;
 mod search;
 pub mod seed;
+mod segments;
 pub mod spec;
 mod trainer;
 mod trials;
@@ -38,7 +39,7 @@ pub use error::Error;
 pub use files::read_file;
 pub use run::run;
 pub use seed::{SeedSpec, Seeded, TimeUnit, seed};
-pub use spec::{Cause, Gates, Multivariate, Progress, Spec};
+pub use spec::{Cause, DriftSegment, Gates, Multivariate, Progress, Spec};
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use crate::data_set::{DataSet, take_rows};
 use crate::evaluate::outputs;
+use crate::segments;
 use crate::trainer::Fit;
 use crate::{Error, Spec};
 use arrow::array::{
@@ -14,7 +15,8 @@ use detect::shift::{Wander, Wanders};
 use domain::{FieldType, Slices, Task};
 use prepare::Feature;
 use profile::reconstruction::RECONSTRUCTION_ERROR;
-use profile::{ColumnLayout, Counts, Layout, Reconstruction, Reference};
+use profile::{ColumnLayout, Counts, Layout, Reconstruction, Reference, SegmentCounts};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -48,6 +50,14 @@ fn predictions(spec: &Spec, scores: &[f64], rows: usize) -> ArrayRef {
     Arc::new(names.iter().copied().cycle().take(rows).collect::<StringArray>())
 }
 
+/// What drift is measured against.
+pub(crate) struct Profile {
+    pub(crate) reference: Reference,
+    /// Within the segments that drift is watched in.
+    pub(crate) segments: SegmentCounts,
+    pub(crate) wander: Wanders,
+}
+
 /// Profile of all training rows and how its columns wandered. Scores of every row, out of fold, are
 /// taken in the order of time; a profile holds no joint counts, so where only those of the newest fold
 /// are at hand they stand for all rows: repeated to the same number, and then nothing is known of how
@@ -58,7 +68,7 @@ pub(crate) fn profile(
     scores: &[f64],
     mut importance: Vec<f64>,
     reconstruction: Option<&Reconstruction>,
-) -> Result<(Reference, Wanders), Error> {
+) -> Result<Profile, Error> {
     let is_of_all_rows = scores.len() == data.len() * outputs(spec.shape());
     let predicted = predictions(spec, scores, data.len());
     let schema = data.rows.schema();
@@ -77,14 +87,26 @@ pub(crate) fn profile(
     let mut counts = Counts::default();
     let selection: Vec<u32> = (0..u32::try_from(rows.num_rows()).unwrap_or(u32::MAX)).collect();
     layout.observe(&rows, &selection, &mut counts)?;
-    let slices = slices(&data.times_ms, Slices::of(spec.slice_ms));
-    let mut wander = Vec::with_capacity(layout.columns.len());
-    for column in &layout.columns {
-        let is_known = is_of_all_rows || column.name != OUTPUT;
-        wander.push(if is_known { wander_of(&rows, column, &slices)? } else { Wander::default() });
+    let slices: Vec<Vec<u32>> =
+        slices(&data.times_ms, Slices::of(spec.slice_ms)).into_iter().map(Iterator::collect).collect();
+    let wanders = |slices: &[Vec<u32>]| -> Result<Vec<Wander>, Error> {
+        let is_known = |column: &&ColumnLayout| is_of_all_rows || column.name != OUTPUT;
+        let wander = |column: &ColumnLayout| match Some(column).filter(is_known) {
+            Some(column) => wander_of(&rows, column, slices),
+            None => Ok(Wander::default()),
+        };
+        layout.columns.iter().map(wander).collect()
+    };
+    let columns = wanders(&slices)?;
+    let (mut segments, mut wander_in) = (SegmentCounts::new(), BTreeMap::new());
+    for (name, members) in segments::members(spec, &layout, &rows) {
+        let mut counts = Counts::default();
+        layout.observe(&rows, &members, &mut counts)?;
+        wander_in.insert(name.clone(), wanders(&segments::within(&slices, &members))?);
+        segments.insert(name, counts);
     }
-    let wander = Wanders { slice_ms: spec.slice_ms, columns: wander };
-    Ok((Reference { layout, counts, importance }, wander))
+    let wander = Wanders { slice_ms: spec.slice_ms, columns, segments: wander_in };
+    Ok(Profile { reference: Reference { layout, counts, importance }, segments, wander })
 }
 
 /// The newest slices that have rows, as ranges of rows, in the order of time.
@@ -100,13 +122,12 @@ fn slices(times_ms: &[i64], slices: Slices) -> Vec<Range<u32>> {
 }
 
 /// One column at a time: the histograms of all slices and all columns together may be large.
-fn wander_of(rows: &RecordBatch, column: &ColumnLayout, slices: &[Range<u32>]) -> Result<Wander, Error> {
+fn wander_of(rows: &RecordBatch, column: &ColumnLayout, slices: &[Vec<u32>]) -> Result<Wander, Error> {
     let layout = Layout::new(vec![column.clone()]);
     let mut histograms = Vec::with_capacity(slices.len());
     for slice in slices {
-        let selection: Vec<u32> = slice.clone().collect();
         let mut counts = Counts::default();
-        layout.observe(rows, &selection, &mut counts)?;
+        layout.observe(rows, slice, &mut counts)?;
         histograms.push(counts.column(0, column.bins.count()));
     }
     Ok(Wander::measure(&histograms))
@@ -217,6 +238,7 @@ mod tests {
         let values = Float64Array::from_iter_values((0..3_200).map(|row| f64::from(row * 37 % 100)));
         let rows = RecordBatch::try_from_iter([("x", Arc::new(values) as ArrayRef)]).unwrap();
         let layout = Layout::from_rows(&rows, 128).unwrap();
+        let found: Vec<Vec<u32>> = found.into_iter().map(Iterator::collect).collect();
         let wander = wander_of(&rows, &layout.columns[0], &found).unwrap();
         // 32 slices hold 32 runs of one and 8 of four. Every slice has the same values.
         assert!(wander.of_length(0).is_some_and(|w| (0.0..0.05).contains(&w)), "{wander:?}");

@@ -223,7 +223,7 @@ fn pack(
         Multivariate::None => None,
         Multivariate::Pca => reconstruction::fit(&data.rows)?,
     };
-    let (profile, wander) = reference::profile(spec, data, scores, importance, reconstruction.as_ref())?;
+    let profile = reference::profile(spec, data, scores, importance, reconstruction.as_ref())?;
     let trained_until_ms = cut_off(spec);
     let manifest = Manifest {
         format_version: bundle::FORMAT_VERSION,
@@ -257,11 +257,12 @@ fn pack(
         manifest_without_files: manifest,
         preprocessor: prepared.preprocessor,
         model: fit.model,
-        reference: profile,
+        reference: profile.reference,
         golden,
         calibrated: judged.calibrated,
         errors: expected.errors,
-        wander: Some(wander),
+        wander: Some(profile.wander),
+        segments: profile.segments,
         reconstruction,
     })?)
 }

@@ -69,12 +69,25 @@ pub struct Spec {
     /// Category columns whose values must each hold the gate's floor.
     #[serde(default)]
     pub segments: Vec<String>,
+    /// Segmentations within which drift is watched.
+    #[serde(default)]
+    pub drift_segments: Vec<DriftSegment>,
     /// Thresholds of the gate.
     #[serde(default)]
     pub gates: Gates,
     /// How columns are watched together.
     #[serde(default)]
     pub multivariate: Multivariate,
+}
+
+/// A segmentation within which drift is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DriftSegment {
+    /// Its name in windows.
+    pub name: String,
+    /// A declared column of type category or boolean.
+    pub column: String,
 }
 
 /// How columns are watched together, beside each of them.

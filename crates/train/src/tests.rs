@@ -3,7 +3,7 @@
 use crate::random::Random;
 use crate::run::run_in;
 use crate::seed::{SeedSpec, TimeUnit, seed};
-use crate::spec::{Cause, Gates, Spec};
+use crate::spec::{Cause, DriftSegment, Gates, Spec};
 use crate::{Error, data_set};
 use arrow::array::{Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema};
@@ -55,6 +55,7 @@ fn spec(task: Task, families: &[&str], cut_off_ms: i64) -> Spec {
         change_ms: None,
         rows_since_change: None,
         segments: vec!["shop".to_owned()],
+        drift_segments: vec![DriftSegment { name: "at".to_owned(), column: "shop".to_owned() }],
         gates: Gates { segment_rows: 20, ..Gates::default() },
         multivariate: crate::Multivariate::None,
     }
@@ -148,6 +149,9 @@ async fn a_first_training_stores_a_bundle_that_beats_the_baseline_in_every_task(
         assert!(wander.slice_ms == DAY && wander.fits(bundle.reference.layout.columns.len()), "{wander:?}");
         // 48 rows a day make no two bins of 30, and 40 days no 16 runs of four.
         assert!(wander.columns.iter().all(|w| (0..4).all(|length| w.of_length(length).is_none())), "{wander:?}");
+        assert_eq!(bundle.segments.keys().collect::<Vec<_>>(), ["at=north", "at=south", "at=west"]);
+        assert_eq!(bundle.segments.values().map(profile::Counts::rows).sum::<u64>(), 1920);
+        assert!(wander.segments.keys().eq(bundle.segments.keys()));
         let calibrated = bundle.calibrated.as_ref();
         assert_eq!(calibrated.is_some(), task != Task::Regression);
         assert_eq!(bundle.errors.is_some(), task == Task::Regression);

@@ -108,6 +108,10 @@ fn accuracy_fits_the_task(config: &Config, faults: &mut Faults) {
         };
         faults.push(("accuracy.cost".into(), fault));
     }
+    if config.accuracy.exact_areas && config.pipeline.task != Task::BinaryClassification {
+        let fault = "only two classes have such areas; expected it in binary classification only".to_owned();
+        faults.push(("accuracy.exact_areas".into(), fault));
+    }
     if let Some(quantile) = config.accuracy.quantile {
         if !is_regression {
             faults.push(("accuracy.quantile".into(), "classes have none; expected it in regression only".into()));

@@ -316,6 +316,9 @@ pub(crate) struct Segment {
     pub(crate) name: String,
     /// A declared column of type category.
     pub(crate) column: String,
+    /// Drift is watched within each of its segments too.
+    #[serde(default)]
+    pub(crate) drift: bool,
 }
 
 /// `[train]`.
@@ -351,6 +354,8 @@ pub(crate) struct Accuracy {
     pub(crate) cost: Option<Vec<Vec<f64>>>,
     /// What the predictions of a regression are meant as.
     pub(crate) quantile: Option<f64>,
+    /// Areas under curves from every score, not from bins.
+    pub(crate) exact_areas: bool,
 }
 
 /// `[alerts]`.

@@ -1,11 +1,12 @@
 //! Drift over time, concept drift and estimates, where bundles say what is needed for them.
 
-use super::fixtures::{Script, config, watched, watched_numbers};
+use super::fixtures::{Script, config, watched, watched_numbers, watched_within};
 use super::world::World;
 use crate::config::Config;
 use domain::Task;
 use measure::Shape;
 use records::alert::{Alert, State};
+use records::window::{Clock, Window};
 
 fn calibrated(slices: i64) -> Script {
     Script { known: watched, calibrated: true, ..Script::quiet(slices) }
@@ -36,9 +37,44 @@ fn a_shift_is_raised_with_the_closed_slice_and_says_what_it_rests_on() {
     for words in ["over the last 1 slices", "ranked by importance × PSI", "too few slices to watch y"] {
         assert!(raised.detail.contains(words), "{words}: {}", raised.detail);
     }
+    let is_shifted = |id: &String| id.starts_with("slice 10, ") && id.ends_with("x in 3");
+    assert!(raised.example_ids.len() == 3 && raised.example_ids.iter().all(is_shifted), "{:?}", raised.example_ids);
     assert!(alerts.iter().skip(1).all(|alert| alert.state == State::Held && alert.id == raised.id));
     assert_eq!(world.alerts().len(), alerts.len(), "nothing else");
     assert_eq!(world.runs(), []);
+}
+
+/// Of all rows only a fifth moves: .06, which is tolerated. Within the segment it is 1.2.
+#[test]
+fn a_shift_within_a_segment_is_raised_where_all_rows_hide_it() {
+    let within = |moved_from| Script { known: watched_within, segmented: true, moved_from, ..Script::quiet(30) };
+    for seed in 0..3 {
+        assert_eq!(World::run(within(i64::MAX), seed, false).alerts(), [], "seed {seed}");
+    }
+    let world = World::run(within(10), 9, true);
+    let alerts = of_tier(&world, "feature");
+    assert_eq!(alerts[0].features, ["x[origin=JFK]"]);
+    // By a run of four slices, half of which have moved: 40 rows of one are too few for this budget.
+    assert!(alerts[0].value > 0.3 && alerts[0].value > alerts[0].threshold, "{:?}", alerts[0]);
+    let is_within = |id: &String| id.ends_with("JFK, x in 3");
+    assert!(alerts[0].example_ids.len() == 3 && alerts[0].example_ids.iter().all(is_within), "{:?}", alerts[0]);
+    assert_eq!(world.alerts().len(), alerts.len(), "nothing of the output");
+    let hidden = World::run(Script { known: watched, ..within(10) }, 9, true);
+    assert_eq!(hidden.alerts(), [], "without a reference of the segment");
+
+    let windows = world.windows();
+    let of = |segment: &str, slice: i64| {
+        let key = |key: &str| key.contains(&format!("/{segment}/")) && !key.ends_with("/*");
+        let mut all = windows.iter().filter(|(name, _)| key(name)).flat_map(|(_, windows)| windows);
+        let start = format!("1970-01-01T00:00:{slice:02}.000Z");
+        all.find(|w| w.window.start == start && w.clock == Clock::EventTime).unwrap().clone()
+    };
+    assert_eq!(of("origin=JFK", 12).rows, 40);
+    // 40 rows make no two bins of 30, so their index is 0; distances need no bins of a size.
+    let ks = |window: &Window, column: &str| window.drift[column].ks.unwrap();
+    let (moved, still) = (of("origin=JFK", 12), of("origin=JFK", 2));
+    assert!(ks(&moved, "x") > 0.5 && ks(&moved, "y") < 0.1 && ks(&still, "x") < 0.1, "{moved:?} {still:?}");
+    assert!(of("*", 12).drift["x"].psi < 0.1);
 }
 
 #[test]
@@ -113,5 +149,8 @@ fn distances_are_told_of_every_column() {
     // Thirds against 0, .1 and .9: sums by hand, edges 0 to 3 with bins of width 1.
     assert!((x.ks.unwrap() - (2.0 / 3.0 - 0.1)).abs() < 1e-9, "{x:?}");
     assert!((x.wasserstein.unwrap() - (1.0 / 3.0 + 2.0 / 3.0 - 0.1)).abs() < 1e-9, "{x:?}");
+    // Half of 1/3 + .2333 + .5667, and the largest.
+    assert!((x.total_variation - 0.566_667).abs() < 1e-6 && (x.l_infinity - 0.566_667).abs() < 1e-6, "{x:?}");
+    assert!(x.chi_square > 100.0 && x.chi_square_p < 1e-9, "{x:?}");
     assert!(x.js > 0.3 && x.hellinger > 0.3 && x.missing == 0.0 && x.unseen == 0.0, "{x:?}");
 }

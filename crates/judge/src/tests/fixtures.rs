@@ -8,6 +8,7 @@ use profile::{Bins, ColumnLayout, Counts, Layout, Reference};
 use records::control::Run;
 use records::journal::{Action, Command};
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) const SLICE_MS: i64 = 1_000;
@@ -65,7 +66,7 @@ pub(super) fn known() -> Arc<dyn Any + Send + Sync> {
         counts: counts(3_000, &[even.clone(), even.clone(), even]),
         importance: vec![0.5, 0.5, 0.0],
     };
-    Arc::new(Known { reference, class_rates: vec![0.5, 0.5], wander: None, gap: None })
+    Arc::new(Known { reference, class_rates: vec![0.5, 0.5], segments: BTreeMap::new(), wander: None, gap: None })
 }
 
 /// As [`known()`], of a bundle that says how its columns wander (for lengths 1 and 4 of `x` and the
@@ -80,6 +81,17 @@ pub(super) fn watched() -> Arc<dyn Any + Send + Sync> {
         GapReference { slices: 9, errors: 0.2, mean: 0.0, standard_error: 0.008, variance_slices: 0.0008, scale: 1.0 };
     let wander = Some(serde_json::from_str(&wander).unwrap());
     Arc::new(Known { wander, gap: Some(gap), ..Known::clone(&known) })
+}
+
+/// As [`watched()`], within origin JFK too.
+pub(super) fn watched_within() -> Arc<dyn Any + Send + Sync> {
+    let Ok(known) = watched().downcast::<Known>() else { unreachable!() };
+    let mut known = Known::clone(&known);
+    let even = vec![0, 200, 200, 200, 0, 0];
+    known.segments.insert("origin=JFK".to_owned(), counts(600, &[even.clone(), even.clone(), even]));
+    let wander = known.wander.as_mut().unwrap();
+    wander.segments.insert("origin=JFK".to_owned(), wander.columns.clone());
+    Arc::new(known)
 }
 
 /// As [`watched()`], of numbers: a mean absolute error of 0.32, two are a whole.
@@ -125,6 +137,8 @@ pub(super) struct Script {
     pub(super) known: fn() -> Arc<dyn Any + Send + Sync>,
     /// Score tells what it expects.
     pub(super) calibrated: bool,
+    /// A fifth of the rows is profiled within origin JFK, and only it moves.
+    pub(super) segmented: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -146,6 +160,7 @@ impl Script {
             config: config(),
             known,
             calibrated: false,
+            segmented: false,
         }
     }
 }

@@ -9,9 +9,11 @@ use domain::time::Watermark;
 use domain::{Effect, Input, LineUp, Outputs, RawBatch, RawRecord, SourcePartition, Stage, Task, TopicRole, Version};
 use measure::{Cell, ChildSums, Expected, Row};
 use records::control::{Control, Promotion, Run};
+use records::example::Example;
 use records::journal::{
-    ArrivedCell, ArrivedPane, Challenger, Command, ExpectedCell, ExpectedPane, JoinCell, JoinCounters, JoinMarker,
-    Journal, Phase, RunOutcome, RunReport, ScoreCell, ScoreCounters, ScorePane,
+    ArrivedCell, ArrivedPane, Challenger, Command, ExampleCell, ExamplePane, ExpectedCell, ExpectedPane, JoinCell,
+    JoinCounters, JoinMarker, Journal, Phase, RunOutcome, RunReport, ScoreCell, ScoreCounters, ScorePane, SegmentCell,
+    SegmentPane,
 };
 use records::tracking::Marker;
 use records::window::Window;
@@ -303,10 +305,11 @@ impl World {
         for partition in 0..PARTITIONS {
             let source = SourcePartition::new("events", partition);
             let even = vec![0, 33, 34, 33, 0, 0];
-            let x = if (self.script.moved_from..self.script.moved_until).contains(&slice) {
-                vec![0, 0, 10, 90, 0, 0]
-            } else {
-                even.clone()
+            let is_moved = (self.script.moved_from..self.script.moved_until).contains(&slice);
+            let x = match (is_moved, self.script.segmented) {
+                (true, true) => vec![0, 26, 29, 45, 0, 0],
+                (true, false) => vec![0, 0, 10, 90, 0, 0],
+                (false, _) => even.clone(),
             };
             let cell = ScoreCell {
                 slice_start_ms: slice * SLICE_MS,
@@ -318,6 +321,19 @@ impl World {
             let pane = ScorePane { source: source.clone(), from_offset: 0, to_offset: 0, cells: vec![cell] };
             let writer = format!("score{partition}");
             self.queue(&writer, Journal::ScorePane(pane));
+            if self.script.segmented {
+                let x = if is_moved { vec![0, 0, 2, 18, 0, 0] } else { vec![0, 7, 6, 7, 0, 0] };
+                let others = vec![0, 7, 6, 7, 0, 0];
+                let cell = SegmentCell {
+                    slice_start_ms: slice * SLICE_MS,
+                    version: line_up.members[0].version.clone(),
+                    segment: "origin=JFK".to_owned(),
+                    profile: counts(20, &[x, others.clone(), others]),
+                };
+                let source = source.clone();
+                let pane = SegmentPane { source, from_offset: 0, to_offset: 0, cells: vec![cell] };
+                self.queue(&writer, Journal::Segments(pane));
+            }
             if self.script.calibrated {
                 let version = line_up.members[0].version.clone();
                 let (source, start_ms) = (source.clone(), slice * SLICE_MS);
@@ -327,6 +343,7 @@ impl World {
                 };
                 self.queue(&writer, record);
             }
+            self.queue(&writer, Journal::Examples(sample(&source, slice, &line_up.members[0].version, is_moved)));
             let watermark = Watermark { time_ms: (slice + 1) * SLICE_MS, idle: false };
             let marker = Marker::events(source, watermark);
             self.queue(&writer, Journal::ScoreMarker { marker, counters: ScoreCounters::default() });
@@ -404,6 +421,7 @@ impl World {
                 label,
                 last_label: None,
                 harm: line_up.members[0].harm.as_ref(),
+                exact_scores: false,
             };
             cell.add(&row, 1);
         }
@@ -449,4 +467,22 @@ impl World {
             .map(|((_, key), values)| (key.clone(), values.iter().map(|v| serde_json::from_str(v).unwrap()).collect()))
             .collect()
     }
+}
+
+/// Ten events of a pane, two of them of origin JFK; where `x` has moved nine are in its bin 3. Their ids
+/// say all of it.
+fn sample(source: &SourcePartition, slice: i64, version: &Version, is_moved: bool) -> ExamplePane {
+    let example = |number: u16| {
+        let (bin, origin) =
+            (if is_moved && number != 5 { 3 } else { 1 + number % 3 }, if number < 2 { "JFK" } else { "EWR" });
+        let id = format!("slice {slice}, {} {number}, {origin}, x in {bin}", source.partition);
+        let segments = vec![format!("origin={origin}")];
+        (domain::fingerprint(id.as_bytes()), Example { id, bins: vec![bin, 1, 1], segments })
+    };
+    let cell = ExampleCell {
+        slice_start_ms: slice * SLICE_MS,
+        version: version.clone(),
+        examples: (0..10).map(example).collect(),
+    };
+    ExamplePane { source: source.clone(), from_offset: 0, to_offset: 0, cells: vec![cell] }
 }
