@@ -103,14 +103,15 @@ fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
 }
 
 /// Counts of the rows of each origin; a fourth of them has none.
-fn by_origin(rows: &RecordBatch, layout: &profile::Layout) -> profile::SegmentCounts {
+fn by_origin(rows: &RecordBatch, layout: &profile::Layout) -> profile::Segments {
     let of = |(code, name): (u32, &str)| {
         let members: Vec<u32> = (0..101).filter(|row| row % 4 == code).collect();
         let mut counts = profile::Counts::default();
         layout.observe(rows, &members, &mut counts).unwrap();
         (profile::segment_name("from", name), counts)
     };
-    (0..).zip(["EWR", "JFK", "LGA", "missing"]).map(of).collect()
+    let counts = (0..).zip(["EWR", "JFK", "LGA", "missing"]).map(of).collect();
+    profile::Segments { columns: BTreeMap::from([("from".to_owned(), "origin".to_owned())]), counts }
 }
 
 /// Scores are taken at their word, so that panes of expected performance flow.

@@ -138,7 +138,6 @@ impl<'a> World<'a> {
                 Box::new(track::Intake::new(intake_config(script, align)).unwrap())
             }
             "join" => Box::new(track::Join::new(track::JoinConfig {
-                exact_scores: false,
                 rules: track::Rules {
                     slices: config.slices,
                     horizon_ms: config.horizon_ms,
@@ -268,7 +267,7 @@ impl<'a> World<'a> {
         Ok(Arc::new(judge::Known {
             reference,
             class_rates,
-            segments: bundle.segments.clone(),
+            segments: bundle.segments.counts.clone(),
             wander: bundle.wander.clone(),
             gap,
         }))

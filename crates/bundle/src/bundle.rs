@@ -46,7 +46,7 @@ pub struct Bundle {
     pub wander: Option<Wanders>,
     /// Counts of the reference within the segments that drift is watched in; of none unless it was
     /// asked for.
-    pub segments: profile::SegmentCounts,
+    pub segments: profile::Segments,
     /// How columns are watched together; none unless it was asked for.
     pub reconstruction: Option<Arc<profile::Reconstruction>>,
     pub(crate) preprocessor: Preprocessor,

@@ -14,7 +14,7 @@ use models::Model;
 use prepare::Preprocessor;
 use profile::reconstruction::RECONSTRUCTION_ERROR;
 use profile::segments::SEGMENTS_MAX;
-use profile::{Counts, Reconstruction, SegmentCounts};
+use profile::{Counts, Reconstruction, Segments};
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -64,8 +64,11 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
     };
     let columns = reference.layout.columns.len();
     let wander = if is_listed(WANDER) { Some(read_wander(columns, get(version, files, WANDER)?)?) } else { None };
-    let segments =
-        if is_listed(SEGMENTS) { read_segments(&reference, get(version, files, SEGMENTS)?)? } else { BTreeMap::new() };
+    let segments = if is_listed(SEGMENTS) {
+        read_segments(&reference, get(version, files, SEGMENTS)?)?
+    } else {
+        Segments::default()
+    };
     let is_profiled = reference.layout.columns.iter().any(|column| column.name == RECONSTRUCTION_ERROR);
     let reconstruction = if is_listed(RECONSTRUCTION) {
         Some(Arc::new(read_reconstruction(is_profiled, &rows, get(version, files, RECONSTRUCTION)?)?))
@@ -132,8 +135,8 @@ fn read_wander(columns: usize, bytes: &[u8]) -> Result<Wanders, Error> {
 }
 
 /// Profiles in the bins of the reference: every row is in one bin of each column.
-fn read_segments(reference: &profile::Reference, bytes: &[u8]) -> Result<SegmentCounts, Error> {
-    let found: SegmentCounts = read_json(SEGMENTS, bytes)?;
+fn read_segments(reference: &profile::Reference, bytes: &[u8]) -> Result<Segments, Error> {
+    let found: Segments = read_json(SEGMENTS, bytes)?;
     let columns = reference.layout.columns.len();
     let fits = |counts: &Counts| {
         (0..columns).all(|number| {
@@ -141,11 +144,11 @@ fn read_segments(reference: &profile::Reference, bytes: &[u8]) -> Result<Segment
             bins.into_iter().map(u128::from).sum::<u128>() == u128::from(counts.rows())
         })
     };
-    if found.len() > SEGMENTS_MAX {
-        let detail = format!("{} segments, expected at most {SEGMENTS_MAX}", found.len());
+    if found.counts.len() > SEGMENTS_MAX {
+        let detail = format!("{} segments, expected at most {SEGMENTS_MAX}", found.counts.len());
         return Err(Error::content(SEGMENTS, detail));
     }
-    if let Some((name, _)) = found.iter().find(|(_, counts)| !fits(counts)) {
+    if let Some((name, _)) = found.counts.iter().find(|(_, counts)| !fits(counts)) {
         let detail = format!("counts of segment `{name}` do not sum to its rows in each of {columns} columns");
         return Err(Error::content(SEGMENTS, detail));
     }

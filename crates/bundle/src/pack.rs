@@ -35,7 +35,7 @@ pub struct Parts {
     /// How the columns of the reference wandered, if known.
     pub wander: Option<Wanders>,
     /// Counts of the reference within segments, where drift is watched in them.
-    pub segments: profile::SegmentCounts,
+    pub segments: profile::Segments,
     /// What rows are rebuilt from, if columns are watched together: the reference then has a column of
     /// its errors.
     pub reconstruction: Option<profile::Reconstruction>,
@@ -84,7 +84,7 @@ pub fn pack(parts: Parts) -> Result<Packed, Error> {
     if let Some(wander) = &wander {
         files.push((WANDER.to_string(), json(WANDER, wander)?));
     }
-    if !parts.segments.is_empty() {
+    if !parts.segments.counts.is_empty() {
         files.push((SEGMENTS.to_string(), json(SEGMENTS, &parts.segments)?));
     }
     if let Some(reconstruction) = &parts.reconstruction {

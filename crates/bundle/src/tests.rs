@@ -92,7 +92,7 @@ fn parts() -> Parts {
         calibrated,
         errors: None,
         wander,
-        segments: BTreeMap::new(),
+        segments: profile::Segments::default(),
         reconstruction: None,
     }
 }
@@ -262,18 +262,18 @@ fn a_bundle_without_calibration_and_wander_is_read_and_stray_files_are_passed_ov
 #[test]
 fn segments_are_read_as_written_and_those_of_other_columns_are_refused() {
     let reference = parts().reference;
-    let segments = profile::SegmentCounts::from([("carrier=AA".to_string(), reference.counts.clone())]);
-    let packed = pack(Parts { segments: segments.clone(), ..parts() }).unwrap();
-    assert_eq!(open(&packed.version, &files(&packed)).unwrap().segments, segments);
-    let none = profile::SegmentCounts::from([(
-        "carrier=AA".to_string(),
-        serde_json::from_str(r#"{"rows": 5, "columns": []}"#).unwrap(),
-    )]);
-    let refused = pack(Parts { segments: none, ..parts() }).unwrap_err().to_string();
-    assert!(refused.contains("segments.json") && refused.contains("carrier=AA"), "{refused}");
-    let name = |number: usize| format!("carrier={number}");
-    let many = (0..65).map(|number| (name(number), reference.counts.clone())).collect();
-    let refused = pack(Parts { segments: many, ..parts() }).unwrap_err().to_string();
+    let of = |counts: profile::SegmentCounts| {
+        let columns = BTreeMap::from([("by".to_string(), "carrier".to_string())]);
+        Parts { segments: profile::Segments { columns, counts }, ..parts() }
+    };
+    let whole = of([("by=AA".to_string(), reference.counts.clone())].into());
+    let packed = pack(whole.clone()).unwrap();
+    assert_eq!(open(&packed.version, &files(&packed)).unwrap().segments, whole.segments);
+    let none = serde_json::from_str(r#"{"rows": 5, "columns": []}"#).unwrap();
+    let refused = pack(of([("by=AA".to_string(), none)].into())).unwrap_err().to_string();
+    assert!(refused.contains("segments.json") && refused.contains("by=AA"), "{refused}");
+    let many = (0..65).map(|number| (format!("by={number}"), reference.counts.clone())).collect();
+    let refused = pack(of(many)).unwrap_err().to_string();
     assert!(refused.contains("65 segments, expected at most 64"), "{refused}");
 }
 

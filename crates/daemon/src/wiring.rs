@@ -85,7 +85,6 @@ pub(crate) fn join(config: &Config, layout: &Layout) -> Box<dyn Stage> {
         event_partitions: layout.event_partitions(),
         label_partitions: layout.label_partitions(),
         unlabelled: config.labels.unlabelled,
-        exact_scores: config.accuracy.exact_areas,
         rows_max: track::ROWS_MAX,
     }))
 }
@@ -128,7 +127,7 @@ pub(crate) fn known(bundle: &bundle::Bundle) -> judge::Known {
     judge::Known {
         reference: bundle.reference.as_ref().clone(),
         class_rates: bundle.manifest.class_rates.clone(),
-        segments: bundle.segments.clone(),
+        segments: bundle.segments.counts.clone(),
         wander: bundle.wander.clone(),
         gap: match &bundle.errors {
             Some(errors) => errors.gap,

@@ -17,7 +17,10 @@ impl Turn<'_> {
     /// Takes the sample of a pane into that of its slice.
     pub(crate) fn admit_examples(&mut self, cell: ExampleCell) {
         // Rows beyond the bounds were counted with score's panes.
-        let Some(slice) = self.slice(cell.slice_start_ms) else { return };
+        let decides = self.decides();
+        let Some(slice) = self.slice(cell.slice_start_ms).filter(|slice| decides && !slice.shown_closed) else {
+            return;
+        };
         if slice.examples.len() >= VERSIONS_MAX && !slice.examples.contains_key(&cell.version) {
             return;
         }

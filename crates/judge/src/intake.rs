@@ -18,9 +18,6 @@ pub(crate) const SLICES_MAX: usize = 10_000;
 /// Most cells of a slice (segments × versions × promotions × phases); likewise.
 pub(crate) const CELLS_MAX: usize = 20_000;
 
-/// Most profiles of a slice within segments (segments × versions); likewise.
-const SEGMENT_PROFILES_MAX: usize = 4 * profile::segments::SEGMENTS_MAX;
-
 /// Versions that a record brings rows of.
 pub(crate) fn versions(record: &Record) -> BTreeSet<Version> {
     match record {
@@ -135,7 +132,7 @@ impl Turn<'_> {
         let rows = cell.profile.rows();
         let place = (cell.segment, cell.version);
         let slice = self.slice(cell.slice_start_ms);
-        match slice.map(|slice| (slice.segments.len() < SEGMENT_PROFILES_MAX, slice.segments.entry(place))) {
+        match slice.map(|slice| (slice.segments.len() < CELLS_MAX, slice.segments.entry(place))) {
             Some((_, Entry::Occupied(mut sum))) => sum.get_mut().merge(&cell.profile),
             Some((true, Entry::Vacant(vacant))) => drop(vacant.insert(cell.profile)),
             _ => self.out.count("vigie.judge.beyond_bounds", rows.max(1)),

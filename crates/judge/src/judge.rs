@@ -193,6 +193,8 @@ impl Turn<'_> {
                 true => self.watch_drift(start_ms, &slice),
                 false => Ok(()),
             });
+            // They are told with what was found just now, or never.
+            slice.examples.clear();
             self.state.slices.insert(start_ms, slice);
             result?;
         }

@@ -14,26 +14,6 @@ use std::collections::BTreeMap;
 /// Bins of the score histogram; bin b holds scores from b/256 on, the last one also 1.
 pub const SCORE_BINS: u32 = 256;
 
-/// Places of scores that are kept as they are begin here, the bits of a 32-bit number following: those
-/// of numbers from 0 to 1 rise with them, and bins lie below.
-const EXACT: u32 = 1 << 30;
-
-/// Place of a score from 0 to 1: its bin, or itself, rounded down so that it stays in its bin.
-#[allow(clippy::cast_possible_truncation)]
-fn place_of(score: f64, is_exact: bool) -> u32 {
-    if !is_exact {
-        return bin_of(score, SCORE_BINS);
-    }
-    // Minus zero has other bits than zero.
-    let rounded = (score + 0.0) as f32;
-    let bits = rounded.to_bits();
-    EXACT + if f64::from(rounded) > score { bits.saturating_sub(1) } else { bits }
-}
-
-fn bin_at(place: u32) -> u32 {
-    if place < EXACT { place } else { bin_of(f64::from(f32::from_bits(place - EXACT)), SCORE_BINS) }
-}
-
 /// Sums of a binary classifier. Class 1 is the positive one; a score of at least 0.5 predicts it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binary {
@@ -41,7 +21,7 @@ pub struct Binary {
     confusion: [i64; 4],
     log_loss: Moments,
     brier: Moments,
-    /// Rows by `2 × place of the score + label`; empty where only classes were predicted.
+    /// Rows by `2 × score bin + label`; empty where only classes were predicted.
     scores: Histogram,
     /// Σ score by bin of the calibration error, in whole steps.
     probability: Histogram,
@@ -49,14 +29,14 @@ pub struct Binary {
 
 impl Binary {
     /// Adds (+1) or takes out (−1) a row. A score that is no number counts as entirely wrong.
-    pub(crate) fn add(&mut self, score: f64, label: f64, sign: i64, is_exact: bool) {
+    pub(crate) fn add(&mut self, score: f64, label: f64, sign: i64) {
         let positive = label >= 0.5;
         let score = if score.is_nan() { f64::from(u8::from(!positive)) } else { score.clamp(0.0, 1.0) };
         self.add_class(score >= 0.5, positive, sign);
         let target = f64::from(u8::from(positive));
         self.log_loss.add(log_loss(if positive { score } else { 1.0 - score }), sign);
         self.brier.add((score - target) * (score - target), sign);
-        self.scores.add(2 * place_of(score, is_exact) + u32::from(positive), unit(sign));
+        self.scores.add(2 * bin_of(score, SCORE_BINS) + u32::from(positive), unit(sign));
         self.probability.add(bin_of(score, CONFIDENCE_BINS), units(score, sign));
     }
 
@@ -104,41 +84,25 @@ impl Binary {
         interval::mean(self.scores.total(), self.brier.sum.to_f64(), self.brier.squares.to_f64()).map(|e| e.value)
     }
 
-    /// Area under the ROC curve; exact where every score was kept as it is. `None` without rows of both
-    /// classes.
+    /// Area under the ROC curve. `None` without rows of both classes.
     #[must_use]
     pub fn auc(&self) -> Option<Auc> {
-        let auc = |places: Vec<[f64; 2]>| curve::auc(places.into_iter());
-        if self.is_exact() {
-            return auc(curve::places(&self.scores)).map(|area| Auc { worst_error: 0.0, ..area });
-        }
-        auc(curve::bins(&self.binned(1), SCORE_BINS))
+        curve::auc(curve::bins(&self.scores, SCORE_BINS).into_iter())
     }
 
-    /// Area under the precision-recall curve, likewise. `None` without positive rows.
+    /// Area under the precision-recall curve. `None` without positive rows.
     #[must_use]
     pub fn average_precision(&self) -> Option<AveragePrecision> {
-        let area = |places: Vec<[f64; 2]>| curve::average_precision(places.into_iter().rev());
-        if self.is_exact() {
-            return area(curve::places(&self.scores)).map(|area| AveragePrecision { worst_error: 0.0, ..area });
-        }
-        area(curve::bins(&self.binned(1), SCORE_BINS))
-    }
-
-    /// Whether every score was kept as it is: a cell of before that was asked for has bins.
-    fn is_exact(&self) -> bool {
-        self.scores.iter().next().is_some_and(|(key, _)| key / 2 >= EXACT)
-    }
-
-    /// Rows by `2 × bin + label`, bins of so many score bins each.
-    fn binned(&self, width: u32) -> Histogram {
-        let mut rows = Histogram::default();
-        self.scores.iter().for_each(|(key, count)| rows.add(2 * (bin_at(key / 2) / width) + key % 2, count));
-        rows
+        curve::average_precision(curve::bins(&self.scores, SCORE_BINS).into_iter().rev())
     }
 
     fn calibration_error(&self) -> Option<Estimate> {
-        expected_error(&self.binned(SCORE_BINS / CONFIDENCE_BINS), &self.probability)
+        let width = SCORE_BINS / CONFIDENCE_BINS;
+        let mut rows = Histogram::default();
+        for (key, count) in self.scores.iter() {
+            rows.add(2 * (key / 2 / width) + key % 2, count);
+        }
+        expected_error(&rows, &self.probability)
     }
 
     pub(crate) fn cells(&self) -> impl Iterator<Item = (usize, usize, i64)> {

@@ -22,9 +22,6 @@ pub struct Row<'a> {
     pub last_label: Option<f64>,
     /// Bets of the served version's harm monitor.
     pub harm: Option<&'a Harm>,
-    /// Binary scores are kept as they are, so that areas under curves are exact; a window then holds
-    /// every distinct score.
-    pub exact_scores: bool,
 }
 
 /// Sums over labelled rows: performance of the served version and of two baselines on the same
@@ -70,10 +67,9 @@ impl Cell {
     /// In regression a row without harm bets has no scale, hence no bounded loss: it is in no sum
     /// of the sequential tests.
     pub fn add(&mut self, row: &Row<'_>, sign: i64) {
-        let add = if row.exact_scores { Performance::add_exact } else { Performance::add };
-        add(&mut self.served, row.served, row.label, sign);
+        self.served.add(row.served, row.label, sign);
         if let Some(frozen) = row.frozen {
-            add(&mut self.frozen, frozen, row.label, sign);
+            self.frozen.add(frozen, row.label, sign);
         }
         if let Some(last) = row.last_label {
             self.last_label.add_label(last, row.label, sign);

@@ -55,7 +55,7 @@ fn binary_metrics_are_those_of_scikit_learn() {
 
 #[test]
 fn the_binned_auc_is_within_its_stated_worst_error() {
-    let (mut performance, mut exact) = (Performance::empty(BINARY), Performance::empty(BINARY));
+    let mut performance = Performance::empty(BINARY);
     let (mut scored, mut state) = (Vec::new(), 1_u64);
     for _ in 0..3000 {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -63,7 +63,6 @@ fn the_binned_auc_is_within_its_stated_worst_error() {
         let score = 0.5 + (state >> 40) as f64 / (1_u64 << 24) as f64 / 40.0;
         let label = (state >> 20) % 1000 < ((score - 0.5) * 30_000.0) as u64;
         performance.add(&[score], f64::from(u8::from(label)), 1);
-        exact.add_exact(&[score], f64::from(u8::from(label)), 1);
         scored.push((score, label));
     }
     let (mut area, mut pairs) = (0.0, 0.0);
@@ -83,14 +82,6 @@ fn the_binned_auc_is_within_its_stated_worst_error() {
     let auc = sums.auc().unwrap();
     assert!(auc.worst_error > 0.01, "the case must be hard: {auc:?}");
     assert!((auc.value - area / pairs).abs() <= auc.worst_error, "{auc:?}, exact {}", area / pairs);
-    let Performance::Binary(sums) = &exact else { panic!("binary") };
-    let found = sums.auc().unwrap();
-    // 32 bits leave 420,000 scores in this range.
-    assert!((found.value - area / pairs).abs() < 1e-5 && found.worst_error == 0.0, "{found:?}, {}", area / pairs);
-    assert_eq!(exact.metrics()["ece"], performance.metrics()["ece"], "every score is still in its bin");
-    exact.merge(&performance);
-    let Performance::Binary(sums) = &exact else { panic!("binary") };
-    assert_eq!(sums.auc().unwrap().value, auc.value, "beside bins a score counts by its bin");
     let shown = performance.metrics()["auc"];
     assert!(shown.low.unwrap() < auc.value - auc.worst_error && shown.high.unwrap() > auc.value + auc.worst_error);
 }
@@ -150,15 +141,7 @@ fn intervals_are_those_of_scipy_and_of_the_paper() {
 fn the_last_label_has_no_metrics_of_probabilities() {
     let mut cell = Cell::empty(BINARY);
     for last in [1.0, 0.0, 1.0, 1.0] {
-        let row = Row {
-            served: &[0.7],
-            frozen: None,
-            previous: None,
-            label: 1.0,
-            last_label: Some(last),
-            harm: None,
-            exact_scores: false,
-        };
+        let row = Row { served: &[0.7], frozen: None, previous: None, label: 1.0, last_label: Some(last), harm: None };
         cell.add(&row, 1);
     }
     let metrics = cell.last_label.metrics();
@@ -190,7 +173,6 @@ fn bets_are_summed_in_logarithms() {
             label,
             last_label: None,
             harm: Some(&harm),
-            exact_scores: false,
         };
         cell.add(&row, 1);
     }
@@ -207,15 +189,7 @@ fn bets_are_summed_in_logarithms() {
 #[test]
 fn a_regression_row_without_scale_is_in_no_sequential_test() {
     let mut cell = Cell::empty(NUMBER);
-    let row = Row {
-        served: &[2.0],
-        frozen: None,
-        previous: Some(&[3.0]),
-        label: 1.0,
-        last_label: None,
-        harm: None,
-        exact_scores: false,
-    };
+    let row = Row { served: &[2.0], frozen: None, previous: Some(&[3.0]), label: 1.0, last_label: None, harm: None };
     cell.add(&row, 1);
     assert_eq!(cell.served.rows(), 1);
     assert!(cell.harm.is_empty() && cell.pair.is_empty());
@@ -233,8 +207,6 @@ fn add(cell: &mut Cell, numbers: &Numbers, harm: &Harm, sign: i64) {
         label: *label,
         last_label: *last_label,
         harm: bets.then_some(harm),
-        // A row is taken out as it was added.
-        exact_scores: *bets,
     };
     cell.add(&row, sign);
 }

@@ -18,21 +18,6 @@ pub(crate) fn bins(rows: &Histogram, count: u32) -> Vec<[f64; 2]> {
     bins
 }
 
-/// `[negatives, positives]` of every key pair that has rows, by rising key.
-#[allow(clippy::cast_precision_loss)]
-pub(crate) fn places(rows: &Histogram) -> Vec<[f64; 2]> {
-    let mut places: Vec<(u32, [f64; 2])> = Vec::new();
-    for (key, rows) in rows.iter() {
-        if places.last().is_none_or(|(place, _)| *place != key / 2) {
-            places.push((key / 2, [0.0; 2]));
-        }
-        if let Some((_, [negatives, positives])) = places.last_mut() {
-            *(if key % 2 == 0 { negatives } else { positives }) = rows.max(0) as f64;
-        }
-    }
-    places.into_iter().map(|(_, counts)| counts).collect()
-}
-
 /// Area under the ROC curve from binned scores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Auc {

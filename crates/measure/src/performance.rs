@@ -37,18 +37,9 @@ impl Performance {
     /// Adds (sign 1) or takes out (sign −1) a row: P(positive class), the probabilities in class
     /// order, or the number; and the label as in `records::tracking::LabelBatch`.
     pub fn add(&mut self, score: &[f64], label: f64, sign: i64) {
-        self.add_row(score, label, sign, false);
-    }
-
-    /// The same, but a binary score is kept as it is, to 32 bits, and not in bins.
-    pub fn add_exact(&mut self, score: &[f64], label: f64, sign: i64) {
-        self.add_row(score, label, sign, true);
-    }
-
-    fn add_row(&mut self, score: &[f64], label: f64, sign: i64, is_exact: bool) {
         let first = score.first().copied().unwrap_or(f64::NAN);
         match self {
-            Self::Binary(sums) => sums.add(first, label, sign, is_exact),
+            Self::Binary(sums) => sums.add(first, label, sign),
             Self::Multiclass(sums) => sums.add(score, label, sign),
             Self::Regression(sums) => sums.add(first, label, sign),
         }
@@ -147,7 +138,7 @@ impl Performance {
     /// Definitions are scikit-learn's but for `brier` of several classes, which is half of its, and
     /// `ece`. Intervals, of 95 %: Wilson for rates and `f1`; normal for means (`log_loss`, `brier`,
     /// `mae`, `bias`, `mape`); MOVER for means of rates; Hanley-McNeil for AUCs and a logit one for
-    /// `average_precision`, both widened by what binning may cost (nothing where scores are kept as they are); delta method for `kappa`,
+    /// `average_precision`, both widened by what binning may cost; delta method for `kappa`,
     /// `f1_macro`, `f1_weighted`, `precision_weighted`. None for `rmse`, `r2`, `ece`.
     #[must_use]
     pub fn metrics(&self) -> BTreeMap<String, Estimate> {

@@ -27,7 +27,6 @@ fn cell(task: Task, rows: u32) -> Cell {
             label,
             last_label: Some(label),
             harm: Some(&harm),
-            exact_scores: false,
         };
         cell.add(&row, 1);
     }

@@ -33,8 +33,6 @@ pub(crate) type Histogram = Sparse<i64>;
 /// Where the other has at least this share of our keys, both lists are walked once; below it,
 /// keys are inserted one by one.
 const WALK_SHARE: usize = 8;
-/// Of more keys than these an insertion moves so many bytes that a few of them cost a walk.
-const INSERT_MAX: usize = 4096;
 
 impl<T: Term> Sparse<T> {
     pub(crate) fn add(&mut self, key: u32, term: T) {
@@ -53,8 +51,7 @@ impl<T: Term> Sparse<T> {
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
-        let walks = self.0.len() > INSERT_MAX && other.0.len() > 2;
-        if other.0.len() * WALK_SHARE < self.0.len() && !walks {
+        if other.0.len() * WALK_SHARE < self.0.len() {
             for (key, term) in &other.0 {
                 self.add(*key, *term);
             }

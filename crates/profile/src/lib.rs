@@ -24,7 +24,7 @@ pub use error::Error;
 pub use layout::{Bins, ColumnLayout, Layout};
 pub use reconstruction::Reconstruction;
 pub use reference::Reference;
-pub use segments::{SegmentCounts, SegmentValues, segment_name};
+pub use segments::{SegmentCounts, SegmentValues, Segments, segment_name};
 
 /// Most bins between the edges of a numeric column, whatever the caller asks for.
 pub const BINS_MAX: usize = 1024;

@@ -4,6 +4,7 @@ use crate::counts::Counts;
 use crate::layout::Layout;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Segment value of what the reference does not know.
@@ -19,6 +20,16 @@ pub const ROWS_MIN: usize = 500;
 
 /// Counts of the reference rows of each profiled segment, in the bins of all rows; by `name=value`.
 pub type SegmentCounts = BTreeMap<String, Counts>;
+
+/// What a bundle says of segments.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Segments {
+    /// Column of each segmentation that was profiled, by name: under another column the same name
+    /// means something else.
+    pub columns: BTreeMap<String, String>,
+    /// The profiles.
+    pub counts: SegmentCounts,
+}
 
 /// Name of a segment in windows, panes and references.
 #[must_use]

@@ -17,7 +17,8 @@ pub struct Window {
     pub version: String,
     /// Nothing will change it any more.
     pub r#final: bool,
-    /// Events scored (of segments other than `*` only those are known that have a label or an estimate).
+    /// Events scored (of segments other than `*` only those are known that have a label, an estimate or a
+    /// profile of their own).
     pub rows: u64,
     /// Rows with a label.
     pub labelled: u64,

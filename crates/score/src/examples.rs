@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use domain::{Fingerprint, Outputs, Version, fingerprint};
 use records::example::{EXAMPLE_ID_BYTES_MAX, EXAMPLES_MAX, Example};
 use records::journal::{ExampleCell, ExamplePane};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Examples of one batch by slice and champion, by fingerprint.
 #[derive(Debug, Default)]
@@ -32,15 +32,18 @@ impl Examples {
         let is_short = |place: &&u32| id(**place).len() <= EXAMPLE_ID_BYTES_MAX;
         let fingerprinted = |place: &u32| (fingerprint(id(*place).as_bytes()), *place);
         let mut least: Vec<(Fingerprint, u32)> = places.iter().filter(is_short).map(fingerprinted).collect();
-        if least.len() > EXAMPLES_MAX {
-            least.select_nth_unstable(EXAMPLES_MAX);
-            least.truncate(EXAMPLES_MAX);
-        }
         let known = self.0.entry((slice_start_ms, version.clone())).or_default();
-        if let Some((most, _)) = known.last_key_value().filter(|_| known.len() >= EXAMPLES_MAX) {
-            let most = *most;
-            least.retain(|(fingerprint, _)| *fingerprint <= most);
+        let mut distinct: BTreeSet<Fingerprint> = known.keys().copied().collect();
+        for (fingerprint, _) in &least {
+            if distinct.len() < EXAMPLES_MAX || distinct.last().is_some_and(|most| fingerprint < most) {
+                distinct.insert(*fingerprint);
+                if distinct.len() > EXAMPLES_MAX {
+                    distinct.pop_last();
+                }
+            }
         }
+        // Of an event that was sent twice every row: which one stands must not depend on how it was cut.
+        least.retain(|(fingerprint, _)| distinct.contains(fingerprint));
         let chosen: Vec<u32> = least.iter().map(|(_, place)| *place).collect();
         let bins = scored.champion.reference.layout.bins_of(rows, &chosen).map_err(|e| Error::Pane(e.to_string()))?;
         for ((fingerprint, place), bins) in least.into_iter().zip(bins) {

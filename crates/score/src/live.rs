@@ -80,7 +80,7 @@ impl Live {
         }
         let model = Arc::clone(bundle) as Arc<dyn Apply>;
         let live = Self::watching(model, Arc::clone(&bundle.reference), bundle.reconstruction.clone(), config)?;
-        let profiled_segments = Arc::new(bundle.segments.keys().cloned().collect());
+        let profiled_segments = Arc::new(profiled_segments(&bundle.segments, config));
         Ok(Self { calibration: bundle.calibrated.clone(), profiled_segments, ..live })
     }
 
@@ -178,6 +178,18 @@ impl Live {
             scored.failed.push((first, fault));
         }
     }
+}
+
+/// Segments of the bundle whose segmentation is still of the same column.
+fn profiled_segments(segments: &profile::Segments, config: &Config) -> BTreeSet<String> {
+    let is_ours = |name: &&String| {
+        config
+            .segments
+            .iter()
+            .filter(|segment| segments.columns.get(&segment.name) == Some(&segment.column))
+            .any(|segment| name.strip_prefix(segment.name.as_str()).is_some_and(|rest| rest.starts_with('=')))
+    };
+    segments.counts.keys().filter(is_ours).cloned().collect()
 }
 
 /// The model's output as a column: P(positive), the number, or the class.

@@ -80,7 +80,7 @@ fn bundle() -> Arc<bundle::Bundle> {
         calibrated: None,
         errors: None,
         wander: None,
-        segments: BTreeMap::new(),
+        segments: profile::Segments::default(),
         reconstruction: None,
     };
     let packed = bundle::pack(parts).unwrap();

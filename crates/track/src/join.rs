@@ -67,8 +67,6 @@ pub struct JoinConfig {
     pub label_partitions: usize,
     /// What a prediction means whose label never came.
     pub unlabelled: Unlabelled,
-    /// Binary scores are kept as they are: see [`measure::Row::exact_scores`].
-    pub exact_scores: bool,
     /// Rows of one event or label partition that are held in one tracking partition at a time, by
     /// that partition's own watermark; see [`ROWS_MAX`]. What is beyond it is left out of
     /// everything and counted.
@@ -134,7 +132,7 @@ impl Join {
             return Err(Error::Unassigned(batch.source.to_string()));
         };
         let table = &mut partition.table;
-        let mut pane = Pane::new(config.shape, config.exact_scores);
+        let mut pane = Pane::new(config.shape);
         let (events_were, labels_were) = (table.events_ms, table.labels_ms);
         let counters_were = table.counters;
         let mut idleness_changed = false;

@@ -35,7 +35,6 @@ impl Bench {
             event_partitions: 1,
             label_partitions: 1,
             unlabelled: Unlabelled::Unknown,
-            exact_scores: false,
             rows_max,
         };
         let mut join = Join::new(config);

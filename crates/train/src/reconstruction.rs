@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::data_set::take_rows;
+use crate::spec::PCA_COLUMNS_MAX;
 use arrow::array::RecordBatch;
 use linfa_linalg::eigh::EighInto;
 use ndarray::Array2;
@@ -12,8 +13,6 @@ use profile::reconstruction::Encoded;
 const VARIANCE_KEPT: f64 = 0.65;
 /// Rows the axes are fitted on, at most, evenly spread.
 const ROWS_MAX: usize = 200_000;
-/// Columns that are looked at together, at most: the work grows with their square.
-const COLUMNS_MAX: usize = 256;
 
 /// Fits the axes. `None` where fewer than two columns vary.
 pub(crate) fn fit(rows: &RecordBatch) -> Result<Option<Reconstruction>, Error> {
@@ -24,7 +23,7 @@ pub(crate) fn fit(rows: &RecordBatch) -> Result<Option<Reconstruction>, Error> {
     for field in taken.schema().fields() {
         columns.extend(Encoded::of(field.name(), &taken)?);
     }
-    columns.truncate(COLUMNS_MAX);
+    columns.truncate(PCA_COLUMNS_MAX);
     if columns.len() < 2 {
         return Ok(None);
     }

@@ -15,7 +15,7 @@ use detect::shift::{Wander, Wanders};
 use domain::{FieldType, Slices, Task};
 use prepare::Feature;
 use profile::reconstruction::RECONSTRUCTION_ERROR;
-use profile::{ColumnLayout, Counts, Layout, Reconstruction, Reference, SegmentCounts};
+use profile::{ColumnLayout, Counts, Layout, Reconstruction, Reference, Segments};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ fn predictions(spec: &Spec, scores: &[f64], rows: usize) -> ArrayRef {
 pub(crate) struct Profile {
     pub(crate) reference: Reference,
     /// Within the segments that drift is watched in.
-    pub(crate) segments: SegmentCounts,
+    pub(crate) segments: Segments,
     pub(crate) wander: Wanders,
 }
 
@@ -98,12 +98,14 @@ pub(crate) fn profile(
         layout.columns.iter().map(wander).collect()
     };
     let columns = wanders(&slices)?;
-    let (mut segments, mut wander_in) = (SegmentCounts::new(), BTreeMap::new());
+    let columns_of = spec.drift_segments.iter().map(|segment| (segment.name.clone(), segment.column.clone()));
+    let mut segments = Segments { columns: columns_of.collect(), ..Segments::default() };
+    let mut wander_in = BTreeMap::new();
     for (name, members) in segments::members(spec, &layout, &rows) {
         let mut counts = Counts::default();
         layout.observe(&rows, &members, &mut counts)?;
         wander_in.insert(name.clone(), wanders(&segments::within(&slices, &members))?);
-        segments.insert(name, counts);
+        segments.counts.insert(name, counts);
     }
     let wander = Wanders { slice_ms: spec.slice_ms, columns, segments: wander_in };
     Ok(Profile { reference: Reference { layout, counts, importance }, segments, wander })

@@ -38,8 +38,8 @@ pub(crate) fn within(slices: &[Vec<u32>], members: &[u32]) -> Vec<Vec<u32>> {
         let until = members.partition_point(|row| row <= last);
         members.get(from..until).unwrap_or_default().to_vec()
     };
-    // A slice without such rows says nothing of the segment.
-    slices.iter().map(rows).filter(|rows| !rows.is_empty()).collect()
+    // Slices without such rows stay: whoever looks at runs of slices counts them too.
+    slices.iter().map(rows).collect()
 }
 
 #[cfg(test)]
@@ -49,8 +49,8 @@ mod tests {
     #[test]
     fn slices_keep_the_rows_that_are_members() {
         let slices = [vec![2, 3, 4], vec![5, 6], vec![7], vec![8, 9]];
-        assert_eq!(within(&slices, &[0, 3, 4, 7, 9, 12]), [vec![3, 4], vec![7], vec![9]]);
-        assert_eq!(within(&slices, &[]), Vec::<Vec<u32>>::new());
+        assert_eq!(within(&slices, &[0, 3, 4, 7, 9, 12]), [vec![3, 4], vec![], vec![7], vec![9]]);
+        assert_eq!(within(&slices, &[]), vec![Vec::<u32>::new(); 4]);
         assert_eq!(within(&[], &[1]), Vec::<Vec<u32>>::new());
     }
 }

@@ -90,6 +90,10 @@ pub struct DriftSegment {
     pub column: String,
 }
 
+/// Columns that are looked at together, at most: the work grows with their square. More are refused
+/// by the configuration.
+pub const PCA_COLUMNS_MAX: usize = 256;
+
 /// How columns are watched together, beside each of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -149,9 +149,9 @@ async fn a_first_training_stores_a_bundle_that_beats_the_baseline_in_every_task(
         assert!(wander.slice_ms == DAY && wander.fits(bundle.reference.layout.columns.len()), "{wander:?}");
         // 48 rows a day make no two bins of 30, and 40 days no 16 runs of four.
         assert!(wander.columns.iter().all(|w| (0..4).all(|length| w.of_length(length).is_none())), "{wander:?}");
-        assert_eq!(bundle.segments.keys().collect::<Vec<_>>(), ["at=north", "at=south", "at=west"]);
-        assert_eq!(bundle.segments.values().map(profile::Counts::rows).sum::<u64>(), 1920);
-        assert!(wander.segments.keys().eq(bundle.segments.keys()));
+        assert_eq!(bundle.segments.counts.keys().collect::<Vec<_>>(), ["at=north", "at=south", "at=west"]);
+        assert_eq!(bundle.segments.counts.values().map(profile::Counts::rows).sum::<u64>(), 1920);
+        assert!(wander.segments.keys().eq(bundle.segments.counts.keys()));
         let calibrated = bundle.calibrated.as_ref();
         assert_eq!(calibrated.is_some(), task != Task::Regression);
         assert_eq!(bundle.errors.is_some(), task == Task::Regression);

@@ -108,10 +108,6 @@ fn accuracy_fits_the_task(config: &Config, faults: &mut Faults) {
         };
         faults.push(("accuracy.cost".into(), fault));
     }
-    if config.accuracy.exact_areas && config.pipeline.task != Task::BinaryClassification {
-        let fault = "only two classes have such areas; expected it in binary classification only".to_owned();
-        faults.push(("accuracy.exact_areas".into(), fault));
-    }
     if let Some(quantile) = config.accuracy.quantile {
         if !is_regression {
             faults.push(("accuracy.quantile".into(), "classes have none; expected it in regression only".into()));
@@ -163,7 +159,19 @@ fn columns_exist(config: &Config, faults: &mut Faults) {
             faults.push((format!("events.field[{place}].name"), fault));
         }
     }
+    let (found, most) = (fields.len(), train::PCA_COLUMNS_MAX);
+    if config.alerts.multivariate == train::Multivariate::Pca && found > most {
+        let fault = format!("pca of {found} columns; expected at most {most} in events.field, or none");
+        faults.push(("alerts.multivariate".into(), fault));
+    }
     for (place, segment) in config.segments.iter().enumerate() {
+        let name = segment.name.as_str();
+        if name.is_empty() || name.contains(['=', '/', '*']) {
+            let fault = format!("`{name}` cannot be told from a segment's value; expected a name without =, / and *");
+            faults.push((format!("segments[{place}].name"), fault));
+        } else if config.segments.iter().take(place).any(|before| before.name == segment.name) {
+            faults.push((format!("segments[{place}].name"), format!("`{name}` is declared twice")));
+        }
         let column = fields.iter().find(|f| f.name == segment.column);
         let key = format!("segments[{place}].column");
         match column {

@@ -354,8 +354,6 @@ pub(crate) struct Accuracy {
     pub(crate) cost: Option<Vec<Vec<f64>>>,
     /// What the predictions of a regression are meant as.
     pub(crate) quantile: Option<f64>,
-    /// Areas under curves from every score, not from bins.
-    pub(crate) exact_areas: bool,
 }
 
 /// `[alerts]`.

@@ -264,6 +264,19 @@ url = "file:///tmp/r"
         ] {
             check(("[registry]", &format!("[accuracy]\n{text}\n[registry]")), &[], faults);
         }
+        let columns: Vec<String> = (0..257).map(|n| format!(r#"{{ name = "x{n}", type = "float" }}"#)).collect();
+        let wide = format!("field = [{}]\n[alerts]\nmultivariate = \"pca\"", columns.join(", "));
+        let field = r#"field = [{ name = "x", type = "float" }]"#;
+        check((field, &wide), &[], &["FILE:14:1: alerts.multivariate: pca of 257 columns; expected at most 256"]);
+        let field = r#"[{ name = "x", type = "category" }]"#;
+        let segments = |name: &str| {
+            let of = |name: &str| format!("[[segments]]\nname = \"{name}\"\ncolumn = \"x\"\n");
+            format!("{field}\n{}{}", of("by"), of(name))
+        };
+        let given = r#"[{ name = "x", type = "float" }]"#;
+        check((given, &segments("of")), &[], &[]);
+        check((given, &segments("by")), &[], &["FILE:17:1: segments[1].name: `by` is declared twice"]);
+        check((given, &segments("a=b")), &[], &["FILE:17:1: segments[1].name: `a=b` cannot be told"]);
         let negative = "\"3d\"\nunlabelled = \"negative\"";
         check(("\"3d\"", negative), &[], &["FILE:19:1: labels.maturity: is 12h, expected labels.horizon, 3d"]);
         check(("\"3d\"\nmaturity = \"12h\"", &format!("{negative}\nmaturity = \"3d\"")), &[], &[]);

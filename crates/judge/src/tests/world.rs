@@ -421,7 +421,6 @@ impl World {
                 label,
                 last_label: None,
                 harm: line_up.members[0].harm.as_ref(),
-                exact_scores: false,
             };
             cell.add(&row, 1);
         }

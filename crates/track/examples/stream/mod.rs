@@ -27,7 +27,6 @@ pub(crate) fn config() -> JoinConfig {
         event_partitions: PARTITIONS,
         label_partitions: PARTITIONS,
         unlabelled: Unlabelled::Unknown,
-        exact_scores: false,
         rows_max: ROWS_MAX,
     }
 }

@@ -35,7 +35,6 @@ pub(crate) struct Known<'a> {
 #[derive(Debug)]
 pub(crate) struct Pane {
     shape: Shape,
-    exact_scores: bool,
     cells: BTreeMap<Key, Cell>,
     coverage: BTreeMap<i64, Covered>,
 }
@@ -50,8 +49,8 @@ struct Covered {
 
 impl Pane {
     /// No cells.
-    pub(crate) fn new(shape: Shape, exact_scores: bool) -> Self {
-        Self { shape, exact_scores, cells: BTreeMap::new(), coverage: BTreeMap::new() }
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self { shape, cells: BTreeMap::new(), coverage: BTreeMap::new() }
     }
 
     /// Replaces what a row has in the cells: mature and late sums stay exact differences.
@@ -84,7 +83,6 @@ impl Pane {
             label,
             last_label,
             harm: scores.harm(),
-            exact_scores: self.exact_scores,
         };
         // Harm and paired tests look at all rows together; segments need neither.
         let part = measure::Row { previous: None, harm: None, ..all };

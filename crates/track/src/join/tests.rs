@@ -127,15 +127,7 @@ fn cell(terms: &[(f64, i64)], last_label: Option<f64>) -> Cell {
     let scores = scores(7, 1);
     let mut cell = Cell::empty(SHAPE);
     for (label, sign) in terms {
-        let row = Row {
-            served: &scores,
-            frozen: Some(&scores),
-            previous: None,
-            label: *label,
-            last_label,
-            harm: None,
-            exact_scores: false,
-        };
+        let row = Row { served: &scores, frozen: Some(&scores), previous: None, label: *label, last_label, harm: None };
         cell.add(&row, *sign);
     }
     cell

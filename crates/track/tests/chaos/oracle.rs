@@ -214,7 +214,6 @@ fn each_segment(
         label,
         last_label,
         harm: harm.as_ref(),
-        exact_scores: false,
     };
     let part = Row { previous: None, harm: None, ..all };
     with("*".to_owned(), &all);

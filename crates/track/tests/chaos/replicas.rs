@@ -106,7 +106,6 @@ fn config(world: &World) -> JoinConfig {
         event_partitions: 2,
         label_partitions: 2,
         unlabelled: world.setting.unlabelled,
-        exact_scores: false,
         rows_max: world.setting.rows_max,
     }
 }

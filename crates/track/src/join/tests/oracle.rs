@@ -134,7 +134,6 @@ fn add(
             label,
             last_label,
             harm: harm.as_ref(),
-            exact_scores: false,
         };
         let part = Row { previous: None, harm: None, ..all };
         let named = format!("origin={}", SEGMENTS[segment(id)]);

@@ -77,7 +77,6 @@ pub(super) fn config(partitions: usize) -> JoinConfig {
         event_partitions: partitions,
         label_partitions: partitions,
         unlabelled: Unlabelled::Unknown,
-        exact_scores: false,
         rows_max: crate::ROWS_MAX,
     }
 }
