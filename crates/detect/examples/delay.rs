@@ -8,8 +8,9 @@
 //! minus this one, by a bootstrap over the streams, which are the same for all. Streams:
 //!
 //! * `known`: independent rows, and the e-detector is told the rate of 0.2, as in the reference table;
-//! * `estimated`: independent rows, its tolerated mean is estimated from the 2,000 rows as a version
-//!   does it on its fold: mean + 1.645 standard errors between slices of 100 rows + 5 %;
+//! * `estimated`: independent rows, the tolerated mean is estimated from the 2,000 rows: mean +
+//!   5 %, and in the line `plan's margin` + 1.645 standard errors between slices of 100 rows, as a
+//!   version does it on its fold so that the budget holds without tuning;
 //! * `clustered`: the same, where the logarithm of the odds of an error wanders as an AR(1) process
 //!   (0.99 from row to row, deviation 0.4), so that errors cluster.
 //!
@@ -110,6 +111,9 @@ impl Detector for SliceBets {
     }
 }
 
+/// Standard errors that the plan of a version tolerates, so that its budget holds without tuning.
+const PLAN: f64 = 1.645;
+
 /// Six bets of equal weight, as in the reference table at p0 = 0.2.
 const PLAIN: Variant = Variant {
     name: "six equal bets",
@@ -117,20 +121,25 @@ const PLAIN: Variant = Variant {
     rises: &[],
     plug_in: (0.0, 0.05),
     baseline: Baseline::Fixed,
+    margin: PLAN,
 };
 const LARGE: &[(f64, f64)] = &[(0.03, 0.1), (0.06, 0.1), (0.12, 0.2), (0.25, 0.5), (0.4, 1.0)];
 const LARGER: &[(f64, f64)] = &[(0.03, 0.03), (0.06, 0.06), (0.12, 0.15), (0.25, 0.5), (0.4, 2.0)];
+const BOTH: &[(f64, f64)] = &[(0.25, 0.5), (0.4, 2.0)];
 const RISES: &[(f64, f64)] = &[(0.1, 1.0), (0.2, 1.0), (0.4, 1.0), (0.8, 1.0), (1.6, 1.0)];
 const RISES_EVEN: &[(f64, f64)] = &[(0.25, 1.0), (0.5, 1.0), (1.0, 1.0), (1.5, 2.0)];
 
-/// Chosen by `study`: bets against rises at the variance of slices, one heavy bet on large jumps, and
-/// a tolerated mean that may rise by a tenth with the rows before the last calm.
+/// Chosen by `study`: few bets against rises at the variance of slices, a bet on large jumps, and a
+/// tolerated mean that may rise by a tenth with the rows before the last calm. It tolerates no
+/// standard errors: where the threshold is tuned to the measured rate, as every detector's here,
+/// they only blunt it.
 const OURS: Variant = Variant {
     name: "e-detector",
-    fixed: &[(0.25, 0.5), (0.4, 2.0)],
-    rises: RISES,
+    fixed: &[(0.4, 1.0)],
+    rises: &[(0.25, 1.0), (0.5, 1.0), (1.0, 0.5)],
     plug_in: (0.0, 0.05),
     baseline: Baseline::Raised,
+    margin: 0.0,
 };
 
 /// Variants of the e-detector that were tried.
@@ -138,6 +147,7 @@ fn study() -> Vec<Variant> {
     let fixed = |name, fixed| Variant { name, fixed, ..PLAIN };
     let rises = |name, rises| Variant { name, fixed: &[], rises, ..PLAIN };
     let (learnt, raised) = (Baseline::Learnt, Baseline::Raised);
+    let both = |name, baseline, margin| Variant { name, fixed: BOTH, rises: RISES, baseline, margin, ..PLAIN };
     vec![
         PLAIN,
         fixed("large bets", LARGE),
@@ -146,13 +156,19 @@ fn study() -> Vec<Variant> {
         Variant { plug_in: (1.0, 0.02), ..fixed("plug-in only", &[]) },
         rises("rises", RISES),
         rises("rises even", RISES_EVEN),
-        Variant { name: "rises and 2", fixed: &[(0.25, 0.5), (0.4, 2.0)], rises: RISES, ..PLAIN },
-        Variant { name: "rises and 5", fixed: &[(0.25, 1.0), (0.4, 5.0)], rises: RISES, ..PLAIN },
         Variant { baseline: learnt, ..rises("learnt, rises", RISES) },
         Variant { baseline: raised, ..rises("raised, rises", RISES) },
         Variant { baseline: raised, ..fixed("raised, six", PLAIN.fixed) },
-        Variant { name: "raised, r and 2", fixed: &[(0.25, 0.5), (0.4, 2.0)], rises: RISES, baseline: raised, ..PLAIN },
-        Variant { name: "raised, r and 5", fixed: &[(0.25, 1.0), (0.4, 5.0)], rises: RISES, baseline: raised, ..PLAIN },
+        both("both", Baseline::Fixed, PLAN),
+        both("both, 0 errors", Baseline::Fixed, 0.0),
+        both("raised, both", raised, PLAN),
+        both("raised, 1 error", raised, 1.0),
+        both("raised, 0 errors", raised, 0.0),
+        both("learnt, 0 errors", learnt, 0.0),
+        Variant { margin: PLAN, ..OURS },
+        Variant { margin: 1.0, ..OURS },
+        Variant { baseline: Baseline::Fixed, ..OURS },
+        Variant { baseline: learnt, ..OURS },
     ]
 }
 
@@ -335,8 +351,8 @@ fn main() {
         }
         let ours = line(OURS.name, Contender::Bets(OURS), &streams, None);
         line(PLAIN.name, Contender::Bets(PLAIN), &streams, Some(&ours));
-        let rises = Variant { name: "rises only", fixed: &[], ..OURS };
-        line(rises.name, Contender::Bets(rises), &streams, Some(&ours));
+        let planned = Variant { name: "plan's margin", margin: PLAN, ..OURS };
+        line(planned.name, Contender::Bets(planned), &streams, Some(&ours));
         line("its slice means", Contender::Slices, &streams, Some(&ours));
         for (name, contender) in CLASSIC {
             line(name, contender, &streams, Some(&ours));

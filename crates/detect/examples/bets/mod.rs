@@ -14,6 +14,8 @@ pub(crate) struct Variant {
     /// Weight and fading of the bet that follows the mean of the last rows.
     pub(crate) plug_in: (f64, f64),
     pub(crate) baseline: Baseline,
+    /// Standard errors of the learnt mean that are tolerated too.
+    pub(crate) margin: f64,
 }
 
 /// Whether the tolerated mean follows the rows.
@@ -37,12 +39,12 @@ pub(crate) struct Learnt {
 }
 
 impl Learnt {
-    /// The tolerated mean: mean + 1.645 standard errors + 5 %.
-    fn tolerated(&self, told: f64) -> f64 {
+    /// The tolerated mean: mean + `margin` standard errors + 5 %.
+    fn tolerated(&self, told: f64, margin: f64) -> f64 {
         if self.is_told {
             return told;
         }
-        1.05 * self.errors / self.rows + 1.645 * (self.variance / self.rows).sqrt()
+        1.05 * self.errors / self.rows + margin * (self.variance / self.rows).sqrt()
     }
 }
 
@@ -54,6 +56,7 @@ struct Capital {
 
 pub(crate) struct Bets {
     baseline: Baseline,
+    margin: f64,
     learnt: Learnt,
     first: f64,
     told: f64,
@@ -69,7 +72,7 @@ pub(crate) struct Bets {
 
 impl Bets {
     pub(crate) fn new(variant: &Variant, learnt: Learnt, told: f64, threshold: f64) -> Self {
-        let p0 = learnt.tolerated(told);
+        let p0 = learnt.tolerated(told, variant.margin);
         let mean = learnt.errors / learnt.rows;
         let most = 0.9 / p0;
         let capital = |bet: f64, weight: f64| Capital { bet: bet.min(most), weight, value: 0.0 };
@@ -84,6 +87,7 @@ impl Bets {
         let least = capitals.iter().map(|c| c.bet).fold(most, f64::min);
         Self {
             baseline: variant.baseline,
+            margin: variant.margin,
             learnt,
             first: p0,
             told,
@@ -109,7 +113,7 @@ impl Bets {
         self.learnt.rows += self.rows;
         self.learnt.errors += self.errors;
         (self.rows, self.errors) = (0.0, 0.0);
-        let p0 = self.learnt.tolerated(self.told).min(1.1 * self.first);
+        let p0 = self.learnt.tolerated(self.told, self.margin).min(1.1 * self.first);
         self.p0 = if self.baseline == Baseline::Raised { p0.max(self.first) } else { p0 };
     }
 }
