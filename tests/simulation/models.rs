@@ -174,6 +174,7 @@ fn manifest(task: Task, search: Vec<serde_json::Value>) -> Manifest {
         reference: harm_reference(task),
         metrics: BTreeMap::new(),
         class_rates,
+        interval: (task == Task::Regression).then_some(measure::PredictionInterval { share: 0.9, half_width: 2.0 }),
         verdicts: Vec::new(),
         search,
         files: Vec::new(),

@@ -270,6 +270,7 @@ impl<'a> World<'a> {
             segments: bundle.segments.counts.clone(),
             wander: bundle.wander.clone(),
             gap,
+            interval: bundle.manifest.interval,
         }))
     }
 

@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::file::MANIFEST;
 use domain::{EventSchema, HarmReference, Task, Version};
+use measure::PredictionInterval;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -60,6 +61,10 @@ pub struct Manifest {
     pub metrics: BTreeMap<String, f64>,
     /// Share of each class among the training labels, in class order; regression: their mean.
     pub class_rates: Vec<f64>,
+    /// Regression: prediction ± half width holds the label of a stated share of rows. None in bundles of
+    /// earlier builds, and where the fold has too few rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<PredictionInterval>,
     /// Verdicts of the gate, in words with their numbers.
     pub verdicts: Vec<String>,
     /// Every trial of the search.
@@ -96,6 +101,13 @@ impl Manifest {
         if self.positive_class.as_ref() != positive {
             let found = &self.positive_class;
             return Err(Error::content(MANIFEST, format!("positive class is {found:?}, expected {positive:?}")));
+        }
+        if self.interval.is_some_and(|interval| !interval.is_sound() || self.task != Task::Regression) {
+            let detail = format!("interval of task {:?} is {:?}", self.task, self.interval);
+            return Err(Error::content(
+                MANIFEST,
+                detail + ", expected a share below 1 and a half width of a regression",
+            ));
         }
         Ok(())
     }

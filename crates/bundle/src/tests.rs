@@ -54,6 +54,7 @@ fn manifest() -> Manifest {
         reference,
         metrics: BTreeMap::from([("auc".to_string(), 0.1 + 0.2)]),
         class_rates: vec![0.8, 0.2],
+        interval: None,
         verdicts: vec!["log_loss 0.4 below majority 0.5".to_string()],
         search: vec![serde_json::json!({"trial": 0})],
         files: Vec::new(),
@@ -209,6 +210,14 @@ fn parts_that_do_not_belong_together_are_refused() {
     };
     assert!(forged("", Vec::new(), |_| ()).is_ok());
     check(forged("", Vec::new(), |m| m.format_version = 2), "format_version is `2`, expected 1");
+    let interval = |share| Some(measure::PredictionInterval { share, half_width: 2.0 });
+    check(forged("", Vec::new(), |m| m.interval = interval(0.9)), "interval of task BinaryClassification");
+    let regression = |m: &mut Manifest| (m.task, m.classes, m.positive_class) = (Task::Regression, Vec::new(), None);
+    let unsound = |m: &mut Manifest| {
+        regression(m);
+        m.interval = interval(1.5);
+    };
+    check(forged("", Vec::new(), unsound), "expected a share below 1");
     check(forged("", Vec::new(), |m| m.requires.push("magic/9".to_string())), "requires is `magic/9`");
     check(forged("", Vec::new(), |m| m.requires.clear()), "model.linear/1");
     check(forged("", Vec::new(), |m| m.classes.clear()), "0 classes");

@@ -133,6 +133,7 @@ pub(crate) fn known(bundle: &bundle::Bundle) -> judge::Known {
             Some(errors) => errors.gap,
             None => bundle.calibrated.as_ref().and_then(|calibrated| calibrated.gap),
         },
+        interval: bundle.manifest.interval,
     }
 }
 
@@ -196,6 +197,7 @@ fn spec(config: &Config, cut_off_ms: i64, cause: train::Cause) -> train::Spec {
         drift_segments: drift_segments(config),
         gates: train::Gates::default(),
         multivariate: config.alerts.multivariate,
+        interval: config.accuracy.interval.unwrap_or(train::INTERVAL_SHARE),
     }
 }
 

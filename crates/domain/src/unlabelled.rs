@@ -13,4 +13,7 @@ pub enum Unlabelled {
     /// final, and training learns it. Binary classification only; elsewhere as `Unknown`. Tests must
     /// not run before, or they would see positive rows alone: maturity is the horizon then.
     Negative,
+    /// It counts nowhere itself, and nothing is learnt from it; labelled rows with a score like its own
+    /// (of several classes: with the same predicted class) stand for it in the weighted metrics of windows. Classification only.
+    Censored,
 }

@@ -110,10 +110,13 @@ impl Turn<'_> {
                 sums.entry((segment.as_str(), version)).or_insert_with(|| Cell::empty(self.config.shape)).merge(cell);
             }
         }
+        let cells = arrivals.cells.iter().map(|((segment, _, version), cell)| (segment.as_str(), version, cell));
+        let mut intervals = self.intervals(cells);
         for ((segment, version), cell) in sums {
             let Ok(rows @ 1..) = u64::try_from(cell.served.rows()) else { continue };
             let rates_of = if version == ALL { newest.clone() } else { Some(Version::new(version)) };
-            let (metrics, baselines) = self.measured(rates_of.as_ref(), &cell);
+            let (mut metrics, baselines) = self.measured(rates_of.as_ref(), &cell);
+            metrics.extend(intervals.remove(&(segment, version)).unwrap_or_default());
             let record = Window {
                 window: span(start_ms, slices.end(start_ms)),
                 clock: Clock::LabelTime,
@@ -130,6 +133,7 @@ impl Turn<'_> {
                 assumed: 0,
                 maturity: Vec::new(),
                 estimated: BTreeMap::new(),
+                weighted: BTreeMap::new(),
                 realised_minus_estimated: BTreeMap::new(),
             };
             emit::window(self.out, &record, slices.length_ms)?;

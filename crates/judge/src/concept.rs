@@ -51,7 +51,12 @@ impl Turn<'_> {
     }
 
     /// Feeds the champion's mature rows, once per test slice.
-    pub(crate) fn watch_concept(&mut self, start_ms: i64, slice: &Slice, champion: &Cell) -> Result<(), Error> {
+    pub(crate) fn watch_concept(
+        &mut self,
+        start_ms: i64,
+        slice: &Slice,
+        (champion, worst): (&Cell, &[String]),
+    ) -> Result<(), Error> {
         let Some(version) = self.state.reign.as_ref().map(|reign| reign.champion.version.clone()) else {
             return Ok(());
         };
@@ -78,12 +83,12 @@ impl Turn<'_> {
         let expected = monitor.expected.take();
         let gap = expected.and_then(|expected| SliceGap::of(errors, labelled, &expected, monitor.scale));
         match gap {
-            Some(gap) => self.step_concept((from_ms, self.config.slices.end(start_ms)), gap),
+            Some(gap) => self.step_concept((from_ms, self.config.slices.end(start_ms)), gap, worst),
             None => Ok(()),
         }
     }
 
-    fn step_concept(&mut self, span_ms: (i64, i64), gap: SliceGap) -> Result<(), Error> {
+    fn step_concept(&mut self, span_ms: (i64, i64), gap: SliceGap, worst: &[String]) -> Result<(), Error> {
         let Some(monitor) = self.state.concept.as_mut() else { return Ok(()) };
         let (p0, scale) = (monitor.bets.p0, monitor.scale);
         let is_of_classes = self.config.shape.task != Task::Regression;
@@ -103,7 +108,8 @@ impl Turn<'_> {
             let (were, p0) = (if is_of_classes { "were" } else { "was" }, p0 * scale);
             let detail =
                 format!("{of_slice}, {estimated:.4} {were} expected; the mean difference has exceeded {p0:.4}");
-            let evidence = Evidence { value: capital, threshold, detail, ..Evidence::default() };
+            let examples = worst.to_vec();
+            let evidence = Evidence { value: capital, threshold, examples, detail, ..Evidence::default() };
             return self.found(finding, evidence);
         }
         if gap.difference() <= p0 { self.quiet(finding) } else { self.not_quiet(&finding) }
@@ -114,9 +120,9 @@ impl Turn<'_> {
 #[allow(clippy::cast_precision_loss)]
 fn errors(served: &Performance) -> Option<f64> {
     let rows = served.rows();
-    let of = match served {
-        Performance::Regression(sums) => sums.mae()? * rows as f64,
-        classes => rows.saturating_sub(classes.right()) as f64,
+    let of = match served.regression() {
+        Some(sums) => sums.mae()? * rows as f64,
+        None => rows.saturating_sub(served.right()) as f64,
     };
     (rows > 0).then_some(of)
 }

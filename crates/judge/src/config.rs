@@ -129,4 +129,6 @@ pub struct Known {
     /// Realised minus estimated errors on the validation fold; none without a calibration or models of
     /// errors, and then there is no test for concept drift.
     pub gap: Option<measure::estimate::GapReference>,
+    /// The interval around its predictions, in regression; none in bundles of earlier builds.
+    pub interval: Option<measure::PredictionInterval>,
 }

@@ -44,7 +44,7 @@ pub(crate) fn differences(served: &Performance, expected: &Forecast) -> BTreeMap
 pub(crate) fn kappas(cell: &Cell, majority: &BTreeMap<String, f64>) -> BTreeMap<String, Estimate> {
     let accuracy = |performance: &Performance| {
         let rows = performance.rows();
-        let is_classification = !matches!(performance, Performance::Regression(_));
+        let is_classification = performance.regression().is_none();
         (rows > 0 && is_classification).then(|| performance.right() as f64 / rows as f64)
     };
     let Some(served) = accuracy(&cell.served) else { return BTreeMap::new() };

@@ -1,12 +1,13 @@
 //! Events that an alert names: a sample of each slice, of which those are told that are where the
-//! worst column has more than it should.
+//! worst column has more than it should, or whose predictions turned out worst.
 
 use crate::config::Known;
+use crate::intake::SLICES_MAX;
 use crate::judge::Turn;
 use crate::state::Slice;
 use domain::Version;
 use records::example::Example;
-use records::journal::ExampleCell;
+use records::journal::{ExampleCell, LossCell};
 
 /// Most events that an alert names.
 const NAMED_MAX: usize = 3;
@@ -26,6 +27,40 @@ impl Turn<'_> {
         }
         let sample = slice.examples.entry(cell.version).or_default();
         cell.examples.into_iter().for_each(|(fingerprint, example)| example.keep_in(sample, fingerprint));
+    }
+}
+
+impl Turn<'_> {
+    /// Takes the losses of sampled rows into those of their slice, until it is judged.
+    pub(crate) fn admit_losses(&mut self, cell: LossCell) {
+        let is_judged =
+            self.state.judged_until_ms.is_some_and(|until| self.config.slices.end(cell.slice_start_ms) <= until);
+        if !self.decides() || is_judged {
+            return;
+        }
+        let has_room = self.state.losses.len() < SLICES_MAX || self.state.losses.contains_key(&cell.slice_start_ms);
+        if !has_room {
+            return;
+        }
+        let by_version = self.state.losses.entry(cell.slice_start_ms).or_default();
+        if by_version.len() < VERSIONS_MAX || by_version.contains_key(&cell.version) {
+            by_version.entry(cell.version).or_default().merge(&cell.losses);
+        }
+    }
+
+    /// Ids of sampled events of a slice whose predictions by this version turned out worst, worst first.
+    pub(crate) fn worst(&self, start_ms: i64, slice: &Slice, version: &Version) -> Vec<String> {
+        let losses = self.state.losses.get(&start_ms).and_then(|by_version| by_version.get(version));
+        let (Some(losses), Some(sample)) = (losses, slice.examples.get(version)) else { return Vec::new() };
+        let ids = losses.worst_first().into_iter().filter_map(|(fingerprint, _)| sample.get(&fingerprint));
+        ids.take(NAMED_MAX).map(|example| example.id.clone()).collect()
+    }
+}
+
+/// What is left of a sample once drift has been told: the ids, for when labels come.
+pub(crate) fn keep_ids(slice: &mut Slice) {
+    for example in slice.examples.values_mut().flat_map(|sample| sample.values_mut()) {
+        (example.bins, example.segments) = (Vec::new(), Vec::new());
     }
 }
 

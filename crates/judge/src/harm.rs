@@ -49,7 +49,7 @@ fn quick(span_ms: (i64, i64)) -> Finding {
 
 impl Turn<'_> {
     /// Feeds both monitors, once per test slice.
-    pub(crate) fn watch_harm(&mut self, start_ms: i64, champion: &Cell) -> Result<(), Error> {
+    pub(crate) fn watch_harm(&mut self, start_ms: i64, champion: &Cell, worst: &[String]) -> Result<(), Error> {
         let (Some(monitors), Some(reign)) = (self.state.monitors.as_mut(), self.state.reign.as_ref()) else {
             return Ok(());
         };
@@ -74,17 +74,23 @@ impl Turn<'_> {
             self.state.policy.propose(alarm.change_ms);
             let detail =
                 format!("pages nobody, proposes a run; the change is estimated at {}", rfc3339(alarm.change_ms));
-            let evidence = Evidence { value: alarm.value, threshold: TRIGGER_THRESHOLD, detail, ..Evidence::default() };
+            let (value, threshold, examples) = (alarm.value, TRIGGER_THRESHOLD, worst.to_vec());
+            let evidence = Evidence { value, threshold, examples, detail, ..Evidence::default() };
             self.found(quick(span_ms), evidence)?;
         }
         let prior_loss = self.prior_rates(from_ms).and_then(|rates| labels.constant_loss(&rates, plan.trigger.scale));
         match (sums.mean_loss(), prior_loss) {
-            (Some(loss), Some(prior_loss)) => self.watch_page(from_ms, start_ms, loss, prior_loss),
+            (Some(loss), Some(prior_loss)) => self.watch_page((from_ms, start_ms), (loss, prior_loss), worst),
             _ => Ok(()),
         }
     }
 
-    fn watch_page(&mut self, from_ms: i64, start_ms: i64, loss: f64, prior_loss: f64) -> Result<(), Error> {
+    fn watch_page(
+        &mut self,
+        (from_ms, start_ms): (i64, i64),
+        (loss, prior_loss): (f64, f64),
+        worst: &[String],
+    ) -> Result<(), Error> {
         let (Some(monitors), Some(reign)) = (self.state.monitors.as_mut(), self.state.reign.as_ref()) else {
             return Ok(());
         };
@@ -98,7 +104,8 @@ impl Turn<'_> {
             monitors.page = Page::new(bets, f64::INFINITY);
             self.out.count("vigie.judge.page_alarms", 1);
             self.settle(quick(span_ms), is_within)?;
-            return self.found(finding, Evidence { value: capital, threshold, ..Evidence::default() });
+            let examples = worst.to_vec();
+            return self.found(finding, Evidence { value: capital, threshold, examples, ..Evidence::default() });
         }
         self.settle(quick(span_ms), is_within)?;
         self.settle(finding, is_within)

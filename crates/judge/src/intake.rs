@@ -28,6 +28,7 @@ pub(crate) fn versions(record: &Record) -> BTreeSet<Version> {
         Journal::ExpectedErrors(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         Journal::Segments(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         Journal::Examples(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
+        // These need nothing of a version that is not known: they are told by their ids.
         _ => BTreeSet::new(),
     }
 }
@@ -50,6 +51,7 @@ impl Turn<'_> {
             }
             Journal::Segments(pane) => pane.cells.into_iter().for_each(|cell| self.admit_segment(cell)),
             Journal::Examples(pane) => pane.cells.into_iter().for_each(|cell| self.admit_examples(cell)),
+            Journal::Losses(pane) => pane.cells.into_iter().for_each(|cell| self.admit_losses(cell)),
             Journal::ScoreMarker { marker, .. } => self.state.clock.score_marker(&marker, self.config),
             Journal::JoinMarker(marker) => self.state.clock.join_marker(&marker, self.config),
             Journal::ArchiveMarker { marker } => self.state.clock.archive_marker(&marker),

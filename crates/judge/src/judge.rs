@@ -25,6 +25,7 @@
 use crate::config::{Config, Known};
 use crate::emit;
 use crate::error::Error;
+use crate::examples;
 use crate::gaps;
 use crate::intake::Record;
 use crate::state::{Slice, State};
@@ -107,8 +108,11 @@ impl Turn<'_> {
         let Some(start_ms) = self.next_to_judge() else { return Ok(false) };
         let slice = self.state.slices.remove(&start_ms);
         self.state.judged_until_ms = Some(self.config.slices.end(start_ms));
-        if let Some(slice) = slice {
+        if let Some(mut slice) = slice {
             let result = self.judge(start_ms, &slice);
+            // They are told with what was found just now, or never.
+            slice.examples.clear();
+            self.state.losses = self.state.losses.split_off(&start_ms.saturating_add(1));
             self.state.slices.insert(start_ms, slice);
             result?;
         }
@@ -127,8 +131,10 @@ impl Turn<'_> {
         self.write_windows(start_ms, slice, Moment::Mature)?;
         if self.decides() {
             let champion = self.champion_cell(slice);
-            self.watch_harm(start_ms, &champion)?;
-            self.watch_concept(start_ms, slice, &champion)?;
+            let version = self.state.reign.as_ref().map(|reign| reign.champion.version.clone());
+            let worst = version.map(|version| self.worst(start_ms, slice, &version)).unwrap_or_default();
+            self.watch_harm(start_ms, &champion, &worst)?;
+            self.watch_concept(start_ms, slice, (&champion, &worst))?;
             self.watch_probation(&champion)?;
         }
         self.quiet(gaps::finding(self.config, self.config.slices.end(start_ms)))?;
@@ -193,8 +199,7 @@ impl Turn<'_> {
                 true => self.watch_drift(start_ms, &slice),
                 false => Ok(()),
             });
-            // They are told with what was found just now, or never.
-            slice.examples.clear();
+            examples::keep_ids(&mut slice);
             self.state.slices.insert(start_ms, slice);
             result?;
         }

@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::estimated;
 use crate::judge::Turn;
 use crate::state::Slice;
-use domain::Version;
-use measure::{Cell, Performance};
+use domain::{Task, Unlabelled, Version};
+use measure::{Cell, Coverage, Forecast, Performance};
 use records::journal::Phase;
 use records::time::rfc3339;
 use records::window::{Clock, Drift, Estimate, Span, Window};
@@ -42,6 +42,8 @@ impl Turn<'_> {
         let expected = estimated::by_window(slice);
         let mut cells = self.cells_by_window(slice, moment);
         let mut drift = self.drift_by_window(slice);
+        let counted = slice.cells.iter().filter(|(key, _)| counts(moment, key.phase));
+        let mut intervals = self.intervals(counted.map(|(key, cell)| (key.segment.as_str(), &key.version, cell)));
         for place in expected.keys().chain(drift.keys()) {
             cells.entry(place.clone()).or_insert_with(|| Cell::empty(self.config.shape));
         }
@@ -55,7 +57,8 @@ impl Turn<'_> {
             let profiles =
                 slice.segments.iter().filter(|((s, v), _)| s == segment && (version == ALL || version == v.as_str()));
             let of_segment = of_segment.max(profiles.map(|(_, profile)| profile.rows()).sum());
-            let (metrics, baselines) = self.measured(rates_of(slice, version).as_ref(), cell);
+            let (mut metrics, baselines) = self.measured(rates_of(slice, version).as_ref(), cell);
+            metrics.extend(intervals.remove(&(segment.as_str(), version.as_str())).unwrap_or_default());
             let record = Window {
                 window: window.clone(),
                 clock: Clock::EventTime,
@@ -72,6 +75,7 @@ impl Turn<'_> {
                 assumed: covered.map_or(0, Covered::assumed),
                 maturity: covered.map(|covered| covered.maturity(moment, self.config)).unwrap_or_default(),
                 estimated: expected.map(estimated::estimates).unwrap_or_default(),
+                weighted: expected.map(|scored| self.weighted(&cell.served, scored)).unwrap_or_default(),
                 realised_minus_estimated: expected
                     .map(|expected| estimated::differences(&cell.served, expected))
                     .unwrap_or_default(),
@@ -88,12 +92,7 @@ impl Turn<'_> {
         for version in [ALL].into_iter().chain(slice.scored.keys().map(Version::as_str)) {
             sums.insert((ALL.to_owned(), version.to_owned()), Cell::empty(shape));
         }
-        let counts = |phase| match moment {
-            Moment::Closed => false,
-            Moment::Mature => phase == Phase::Mature,
-            Moment::Final => true,
-        };
-        for (key, cell) in slice.cells.iter().filter(|(key, _)| counts(key.phase)) {
+        for (key, cell) in slice.cells.iter().filter(|(key, _)| counts(moment, key.phase)) {
             for version in [ALL, key.version.as_str()] {
                 let place = (key.segment.clone(), version.to_owned());
                 sums.entry(place).or_insert_with(|| Cell::empty(shape)).merge(cell);
@@ -125,6 +124,37 @@ impl Turn<'_> {
         found
     }
 
+    /// Metrics of all scored rows from the labelled ones, where the others are censored.
+    fn weighted(&self, labelled: &Performance, scored: &Forecast) -> Metrics {
+        let found = match scored {
+            Forecast::Classes(scored) if self.config.unlabelled == Unlabelled::Censored => {
+                measure::weighted::metrics(labelled, scored)
+            }
+            Forecast::Classes(_) | Forecast::Errors(_) => BTreeMap::new(),
+        };
+        let finite = found.into_iter().filter(|(_, estimate)| estimate.value.is_finite());
+        finite.map(|(name, estimate)| (name, as_record(estimate))).collect()
+    }
+
+    /// What the prediction intervals of the versions held, by segment and version, `*` among both; of
+    /// classes nothing.
+    pub(crate) fn intervals<'a>(
+        &self,
+        cells: impl Iterator<Item = (&'a str, &'a Version, &'a Cell)>,
+    ) -> BTreeMap<(&'a str, &'a str), Metrics> {
+        let mut coverage: BTreeMap<(&str, &str), Coverage> = BTreeMap::new();
+        for (segment, version, cell) in cells.filter(|_| self.config.shape.task == Task::Regression) {
+            let interval = self.known.get(version).and_then(|known| known.interval);
+            for of in [ALL, version.as_str()] {
+                coverage.entry((segment, of)).or_default().add(&cell.served, interval.as_ref());
+            }
+        }
+        let metrics = |coverage: Coverage| -> Metrics {
+            coverage.metrics().into_iter().map(|(name, estimate)| (name, as_record(estimate))).collect()
+        };
+        coverage.into_iter().map(|(place, coverage)| (place, metrics(coverage))).collect()
+    }
+
     /// Metrics of a cell and of its baselines. A version's training rates are the majority's.
     pub(crate) fn measured(&self, rates_of: Option<&Version>, cell: &Cell) -> (Metrics, Baselines) {
         let known = rates_of.and_then(|version| self.known.get(version));
@@ -139,7 +169,7 @@ impl Turn<'_> {
 }
 
 /// Metrics with their intervals, by name.
-type Metrics = BTreeMap<String, Estimate>;
+pub(crate) type Metrics = BTreeMap<String, Estimate>;
 /// Metrics by baseline.
 type Baselines = BTreeMap<String, BTreeMap<String, f64>>;
 
@@ -149,6 +179,19 @@ fn rates_of(slice: &Slice, version: &str) -> Option<Version> {
     if version == ALL { newest() } else { Some(Version::new(version)) }
 }
 
+/// Whether cells of a phase are in a window at this moment.
+fn counts(moment: Moment, phase: Phase) -> bool {
+    match moment {
+        Moment::Closed => false,
+        Moment::Mature => phase == Phase::Mature,
+        Moment::Final => true,
+    }
+}
+
+fn as_record(estimate: measure::Estimate) -> Estimate {
+    Estimate { value: estimate.value, low: estimate.low, high: estimate.high }
+}
+
 fn metrics(performance: &Performance, config: &Config) -> Metrics {
     let mut metrics = performance.metrics();
     let cost = config.cost.as_ref().and_then(|matrix| performance.cost(matrix));
@@ -156,7 +199,7 @@ fn metrics(performance: &Performance, config: &Config) -> Metrics {
     metrics.extend(cost.map(|cost| ("cost".to_owned(), cost)));
     metrics.extend(pinball.map(|pinball| ("pinball".to_owned(), pinball)));
     let finite = metrics.into_iter().filter(|(_, estimate)| estimate.value.is_finite());
-    finite.map(|(name, e)| (name, Estimate { value: e.value, low: e.low, high: e.high })).collect()
+    finite.map(|(name, estimate)| (name, as_record(estimate))).collect()
 }
 
 fn values(performance: &Performance, config: &Config) -> BTreeMap<String, f64> {

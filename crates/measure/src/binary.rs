@@ -84,6 +84,11 @@ impl Binary {
         interval::mean(self.scores.total(), self.brier.sum.to_f64(), self.brier.squares.to_f64()).map(|e| e.value)
     }
 
+    /// Negatives and positives by score bin.
+    pub(crate) fn labelled_by_score(&self) -> Vec<[f64; 2]> {
+        curve::bins(&self.scores, SCORE_BINS)
+    }
+
     /// Area under the ROC curve. `None` without rows of both classes.
     #[must_use]
     pub fn auc(&self) -> Option<Auc> {

@@ -47,7 +47,7 @@ impl Cell {
     pub fn empty(shape: Shape) -> Self {
         Self {
             shape,
-            served: Performance::empty(shape),
+            served: Performance::empty_binned(shape),
             frozen: Performance::empty(shape),
             last_label: Performance::empty(shape),
             harm: HarmSums::default(),

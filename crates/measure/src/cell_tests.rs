@@ -195,6 +195,25 @@ fn a_regression_row_without_scale_is_in_no_sequential_test() {
     assert!(cell.harm.is_empty() && cell.pair.is_empty());
 }
 
+/// Cells of builds that did not count sizes of errors are read, and merge with those that do.
+#[test]
+fn sums_without_sizes_of_errors_merge_with_those_that_have_them() {
+    let add = |mut performance: Performance| {
+        (1..=4).for_each(|i| performance.add(&[f64::from(i)], 0.0, 1));
+        performance
+    };
+    let (old, new) = (add(Performance::empty(NUMBER)), add(Performance::empty_binned(NUMBER)));
+    assert_eq!(postcard::from_bytes::<Performance>(&postcard::to_stdvec(&old).unwrap()).unwrap(), old);
+    let (mut older, mut newer) = (old.clone(), new.clone());
+    older.merge(&new);
+    newer.merge(&old);
+    assert_eq!(older, newer);
+    assert_eq!((newer.rows(), newer.errors().map(crate::ErrorBins::rows)), (8, Some(4)));
+    close(newer.metrics()["mae"].value, 2.5);
+    assert_eq!((new.metrics()["absolute_error_p50"].value, new.metrics()["absolute_error_p90"].value), (2.0, 4.0));
+    assert!(!old.metrics().contains_key("absolute_error_p50"));
+}
+
 /// A row's numbers: served, frozen, previous, label, last label, and whether bets are known.
 type Numbers = (Vec<f64>, Option<Vec<f64>>, Option<Vec<f64>>, f64, Option<f64>, bool);
 

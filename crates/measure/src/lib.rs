@@ -5,8 +5,9 @@
 //! again exactly. Ratios, roots and logarithms are computed from the sums, once, by the judge.
 //! Read in this order: [`cell`] (what a label adds), [`loss`](mod@loss) (the loss of a row),
 //! [`performance`] (one version's sums), its kinds [`binary`], [`multiclass`], [`regression`],
-//! [`curve`] (areas), [`cost`](mod@cost), [`bets`] (sums of the sequential tests), [`baseline`],
-//! [`interval`], [`sequence`] (an interval for every look), [`estimate`] (performance before labels).
+//! [`curve`] (areas), [`ErrorBins`] (sizes of errors), [`cost`](mod@cost), [`bets`] (sums of the sequential tests), [`baseline`],
+//! [`interval`], [`sequence`] (an interval for every look), [`estimate`] (performance before labels),
+//! [`weighted`] (where labels never come for some rows).
 
 pub mod baseline;
 pub mod bets;
@@ -17,6 +18,7 @@ mod confusion;
 pub mod cost;
 pub mod curve;
 mod error;
+mod error_bins;
 pub mod estimate;
 pub mod interval;
 pub mod loss;
@@ -26,6 +28,7 @@ pub mod regression;
 pub mod sequence;
 mod sparse;
 mod sums;
+pub mod weighted;
 
 pub use baseline::{Labels, majority};
 pub use bets::{HarmSums, PAIR_BETS, PairSums};
@@ -35,6 +38,7 @@ pub use confusion::kappa_against;
 pub use cost::{CostMatrix, cost};
 pub use curve::{Auc, AveragePrecision};
 pub use error::Error;
+pub use error_bins::{Coverage, ErrorBins, PredictionInterval};
 pub use estimate::{Calibration, ChildSums, Expected, Forecast, ScoreMap};
 pub use interval::Estimate;
 pub use loss::{Shape, loss, predicted_class};

@@ -3,6 +3,7 @@
 use crate::baseline::Labels;
 use crate::binary::Binary;
 use crate::cost::{CostMatrix, cost};
+use crate::error_bins::ErrorBins;
 use crate::interval::Estimate;
 use crate::loss::{Shape, class_of};
 use crate::multiclass::Multiclass;
@@ -21,6 +22,13 @@ pub enum Performance {
     Multiclass(Multiclass),
     /// Numbers.
     Regression(Regression),
+    /// Numbers, and the sizes of their errors. Of what earlier builds summed the sizes are not known.
+    Binned {
+        /// The sums.
+        sums: Regression,
+        /// Sizes of the errors.
+        errors: ErrorBins,
+    },
 }
 
 impl Performance {
@@ -34,6 +42,15 @@ impl Performance {
         }
     }
 
+    /// No rows; of numbers the sizes of the errors are counted too.
+    #[must_use]
+    pub fn empty_binned(shape: Shape) -> Self {
+        match shape.task {
+            Task::Regression => Self::Binned { sums: Regression::default(), errors: ErrorBins::default() },
+            Task::BinaryClassification | Task::MulticlassClassification => Self::empty(shape),
+        }
+    }
+
     /// Adds (sign 1) or takes out (sign −1) a row: P(positive class), the probabilities in class
     /// order, or the number; and the label as in `records::tracking::LabelBatch`.
     pub fn add(&mut self, score: &[f64], label: f64, sign: i64) {
@@ -42,6 +59,10 @@ impl Performance {
             Self::Binary(sums) => sums.add(first, label, sign),
             Self::Multiclass(sums) => sums.add(score, label, sign),
             Self::Regression(sums) => sums.add(first, label, sign),
+            Self::Binned { sums, errors } => {
+                sums.add(first, label, sign);
+                errors.add(first - label, sign);
+            }
         }
     }
 
@@ -51,17 +72,26 @@ impl Performance {
         match self {
             Self::Binary(sums) => sums.add_class(predicted >= 0.5, label >= 0.5, sign),
             Self::Multiclass(sums) => sums.add_class(class_of(predicted), class_of(label), sign),
-            Self::Regression(sums) => sums.add(predicted, label, sign),
+            Self::Regression(_) | Self::Binned { .. } => self.add(&[predicted], label, sign),
         }
     }
 
     /// Adds the other's sums. Sums of another task or number of classes never mix: those are
     /// left out.
     pub fn merge(&mut self, other: &Self) {
-        match (self, other) {
+        match (&mut *self, other) {
             (Self::Binary(ours), Self::Binary(theirs)) => ours.merge(theirs),
             (Self::Multiclass(ours), Self::Multiclass(theirs)) => ours.merge(theirs),
-            (Self::Regression(ours), Self::Regression(theirs)) => ours.merge(theirs),
+            (Self::Binned { sums, errors }, Self::Binned { sums: more, errors: theirs }) => {
+                sums.merge(more);
+                errors.merge(theirs);
+            }
+            (Self::Regression(ours) | Self::Binned { sums: ours, .. }, Self::Regression(theirs)) => ours.merge(theirs),
+            (Self::Regression(ours), Self::Binned { sums: theirs, errors }) => {
+                let mut sums = std::mem::take(ours);
+                sums.merge(theirs);
+                *self = Self::Binned { sums, errors: errors.clone() };
+            }
             _ => {}
         }
     }
@@ -73,6 +103,7 @@ impl Performance {
             Self::Binary(sums) => sums.is_empty(),
             Self::Multiclass(sums) => sums.is_empty(),
             Self::Regression(sums) => sums.is_empty(),
+            Self::Binned { sums, errors } => sums.is_empty() && errors.is_empty(),
         }
     }
 
@@ -82,7 +113,7 @@ impl Performance {
         match self {
             Self::Binary(sums) => sums.rows(),
             Self::Multiclass(sums) => sums.rows(),
-            Self::Regression(sums) => sums.rows(),
+            Self::Regression(sums) | Self::Binned { sums, .. } => sums.rows(),
         }
     }
 
@@ -92,7 +123,7 @@ impl Performance {
         match self {
             Self::Binary(sums) => sums.labels(),
             Self::Multiclass(sums) => sums.labels(),
-            Self::Regression(sums) => sums.labels(),
+            Self::Regression(sums) | Self::Binned { sums, .. } => sums.labels(),
         }
     }
 
@@ -102,7 +133,7 @@ impl Performance {
         match self {
             Self::Binary(sums) => sums.cells().filter(|cell| cell.2 != 0).collect(),
             Self::Multiclass(sums) => sums.confusion().collect(),
-            Self::Regression(_) => Vec::new(),
+            Self::Regression(_) | Self::Binned { .. } => Vec::new(),
         }
     }
 
@@ -122,8 +153,26 @@ impl Performance {
     #[must_use]
     pub fn pinball(&self, quantile: f64) -> Option<f64> {
         match self {
-            Self::Regression(sums) => sums.pinball(quantile),
+            Self::Regression(sums) | Self::Binned { sums, .. } => sums.pinball(quantile),
             Self::Binary(_) | Self::Multiclass(_) => None,
+        }
+    }
+
+    /// The sums of a regression.
+    #[must_use]
+    pub fn regression(&self) -> Option<&Regression> {
+        match self {
+            Self::Regression(sums) | Self::Binned { sums, .. } => Some(sums),
+            Self::Binary(_) | Self::Multiclass(_) => None,
+        }
+    }
+
+    /// Sizes of a regression's errors, where they were counted.
+    #[must_use]
+    pub fn errors(&self) -> Option<&ErrorBins> {
+        match self {
+            Self::Binned { errors, .. } => Some(errors),
+            Self::Binary(_) | Self::Multiclass(_) | Self::Regression(_) => None,
         }
     }
 
@@ -134,7 +183,8 @@ impl Performance {
     /// | binary | `accuracy`, `balanced_accuracy`, `precision`, `recall`, `f1`, `kappa`, `predicted_positive_share` | `log_loss`, `brier`, `ece`, `auc`, `average_precision` |
     /// | several classes | `accuracy`, `balanced_accuracy`, `kappa`; `precision_`, `recall_`, `f1_` each with `macro`, `micro`, `weighted` | `log_loss`, `brier`, `ece`, `auc_macro` |
     ///
-    /// Regression: `mae`, `rmse`, `bias`, `r2`, `mape`, `mape_skipped` (a count).
+    /// Regression: `mae`, `rmse`, `bias`, `r2`, `mape`, `mape_skipped` (a count); where sizes of errors
+    /// are counted `absolute_error_p50` and `_p90`, too large by 6.3 % at most.
     /// Definitions are scikit-learn's but for `brier` of several classes, which is half of its, and
     /// `ece`. Intervals, of 95 %: Wilson for rates and `f1`; normal for means (`log_loss`, `brier`,
     /// `mae`, `bias`, `mape`); MOVER for means of rates; Hanley-McNeil for AUCs and a logit one for
@@ -146,6 +196,16 @@ impl Performance {
             Self::Binary(sums) => sums.metrics(),
             Self::Multiclass(sums) => sums.metrics(),
             Self::Regression(sums) => sums.metrics(),
+            Self::Binned { sums, errors } => {
+                let mut metrics = sums.metrics();
+                let quantiles = [("absolute_error_p50", 0.5), ("absolute_error_p90", 0.9)];
+                // Sizes of a part of the errors are not those of all.
+                let is_whole = errors.rows() == sums.rows();
+                let known = quantiles.into_iter().filter_map(|(name, q)| Some((name, errors.quantile(q)?)));
+                let known = known.filter(|_| is_whole);
+                metrics.extend(known.map(|(name, size)| (name.to_owned(), Estimate::bare(size))));
+                metrics
+            }
         }
     }
 
@@ -156,7 +216,7 @@ impl Performance {
         match self {
             Self::Binary(sums) => sums.mean_loss(),
             Self::Multiclass(sums) => sums.mean_loss(),
-            Self::Regression(sums) => sums.mean_loss(),
+            Self::Regression(sums) | Self::Binned { sums, .. } => sums.mean_loss(),
         }
     }
 }

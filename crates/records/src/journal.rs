@@ -1,6 +1,6 @@
 //! `p.journal`: the judge's only input. One partition, so its order is the order of decisions.
 
-use crate::example::Example;
+use crate::example::{Example, Losses};
 use crate::tracking::{Marker, StreamKind};
 use domain::{Fingerprint, HarmReference, SourcePartition, Version};
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,33 @@ pub enum Journal<P, C, E = (), R = ()> {
     Segments(SegmentPane<P>),
     /// A sample of the events of one transaction of score; from format 5 on.
     Examples(ExamplePane),
+    /// How wrong the predictions for a sample of the labelled rows of a step of join were; from format 6
+    /// on.
+    Losses(LossPane),
+}
+
+/// See [`Journal::Losses`]: beside the panes of the same step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossPane {
+    /// Partition of `p.tracking`.
+    pub tracking_partition: i32,
+    /// First offset seen.
+    pub from_offset: i64,
+    /// Last offset seen.
+    pub to_offset: i64,
+    /// One cell per slice and version.
+    pub cells: Vec<LossCell>,
+}
+
+/// Mature labelled rows of one slice and version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossCell {
+    /// Start of the slice of the event times.
+    pub slice_start_ms: i64,
+    /// The version that published the predictions.
+    pub version: Version,
+    /// Changes of their losses, as the harm tests define them.
+    pub losses: Losses,
 }
 
 /// See [`Journal::Examples`]: beside the score pane of the same rows.

@@ -34,8 +34,9 @@ pub mod kind {
     pub const REJECTED: &str = "rejected/1";
     /// A record of `p.tracking` (postcard).
     pub const TRACKING: &str = "tracking/1";
-    /// A record of `p.journal` (postcard). Formats 2 to 5 added variants; earlier ones are read.
-    pub const JOURNAL: &str = "journal/5";
+    /// A record of `p.journal` (postcard). Formats 2 to 5 added variants, 6 sizes of a regression's errors
+    /// in cells and a variant; earlier ones are read.
+    pub const JOURNAL: &str = "journal/6";
     /// A record of `p.control` (JSON).
     pub const CONTROL: &str = "control/1";
     /// A window (JSON).

@@ -22,7 +22,12 @@ pub enum Outcome<'a> {
         probabilities: &'a [f64],
     },
     /// Regression.
-    Number(f64),
+    Number {
+        /// The number.
+        value: f64,
+        /// Half of the width of the interval around it, where the version has one.
+        half_width: Option<f64>,
+    },
 }
 
 /// A published prediction.
@@ -70,7 +75,15 @@ pub fn write(out: &mut Vec<u8>, prediction: &Prediction<'_>) {
             }
             out.push(b'}');
         }
-        Outcome::Number(value) => write_number(out, value),
+        Outcome::Number { value, half_width } => {
+            write_number(out, value);
+            if let Some(half_width) = half_width {
+                out.extend_from_slice(b",\"low\":");
+                write_number(out, value - half_width);
+                out.extend_from_slice(b",\"high\":");
+                write_number(out, value + half_width);
+            }
+        }
     }
     out.extend_from_slice(b",\"version\":");
     write_string(out, prediction.version);
@@ -158,6 +171,12 @@ mod tests {
             "b",
             &format!(r#"{}"y","probabilities":{{"x":0.25,"y":0.75}}{tail}"#, head(r#""b""#)),
         );
-        check(Outcome::Number(f64::NAN), "q\"\\\n\u{1}é", &format!(r#"{}null{tail}"#, head(r#""q\"\\\n\u0001é""#)));
+        check(
+            Outcome::Number { value: 12.5, half_width: Some(2.0) },
+            "n",
+            &format!(r#"{}12.5,"low":10.5,"high":14.5{tail}"#, head(r#""n""#)),
+        );
+        let number = Outcome::Number { value: f64::NAN, half_width: None };
+        check(number, "q\"\\\n\u{1}é", &format!(r#"{}null{tail}"#, head(r#""q\"\\\n\u0001é""#)));
     }
 }

@@ -47,6 +47,10 @@ pub struct Window {
     /// the realised ones will lie if the probabilities are right. Empty without a calibration.
     #[serde(default)]
     pub estimated: BTreeMap<String, Estimate>,
+    /// Metrics of all scored rows, for which labelled ones with scores like theirs stand, where rows
+    /// without a label are said to be censored.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weighted: BTreeMap<String, Estimate>,
     /// Realised minus estimated metrics, once labels are mature.
     #[serde(default)]
     pub realised_minus_estimated: BTreeMap<String, Difference>,

@@ -47,6 +47,8 @@ pub(crate) struct Live {
     pub(crate) profiled_segments: Arc<BTreeSet<String>>,
     /// From scores to probabilities, where the bundle has it.
     pub(crate) calibration: Option<Arc<bundle::Calibrated>>,
+    /// Half of the width of the interval around a number, where the bundle has it.
+    pub(crate) half_width: Option<f64>,
     /// How columns are watched together, if they are.
     reconstruction: Option<Arc<Reconstruction>>,
     model: Arc<dyn Apply>,
@@ -81,7 +83,8 @@ impl Live {
         let model = Arc::clone(bundle) as Arc<dyn Apply>;
         let live = Self::watching(model, Arc::clone(&bundle.reference), bundle.reconstruction.clone(), config)?;
         let profiled_segments = Arc::new(profiled_segments(&bundle.segments, config));
-        Ok(Self { calibration: bundle.calibrated.clone(), profiled_segments, ..live })
+        let half_width = manifest.interval.map(|interval| interval.half_width);
+        Ok(Self { calibration: bundle.calibrated.clone(), half_width, profiled_segments, ..live })
     }
 
     /// Without a watch over columns together.
@@ -106,7 +109,9 @@ impl Live {
         let values = |column: &str| SegmentValues::new(&reference.layout, column, is_boolean(column));
         let segments = config.segments.iter().map(|s| values(&s.column)).collect();
         let profiled_segments = Arc::default();
-        let live = Self { reference, outputs, segments, profiled_segments, calibration: None, reconstruction, model };
+        let (calibration, half_width) = (None, None);
+        let live =
+            Self { reference, outputs, segments, profiled_segments, calibration, half_width, reconstruction, model };
         let profiled = live.profiled(&empty, &[], config)?;
         live.reference.layout.observe(&profiled, &[], &mut Counts::default()).map_err(|e| e.to_string())?;
         Ok(live)

@@ -56,6 +56,7 @@ fn bundle() -> Arc<bundle::Bundle> {
         reference,
         metrics: BTreeMap::new(),
         class_rates: vec![0.8, 0.2],
+        interval: None,
         verdicts: vec![],
         search: vec![],
         files: vec![],

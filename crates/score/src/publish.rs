@@ -43,7 +43,7 @@ pub(crate) fn swap(batch: &Batch<'_>, scored: &ScoredRun<'_>, out: &mut Outputs)
 /// What is left for key and id of an event in a record that `p.predictions` takes.
 pub(crate) fn room(config: &Config, topic: &str) -> usize {
     let text = |text: &str| JSON_BYTES_PER_BYTE * text.len();
-    // A number takes up to 25 bytes; names, version, times, headers and Kafka's own frame the rest.
+    // A number takes up to 25 bytes, of which a regression has three; names, version, times, headers and Kafka's own frame the rest.
     let classes: usize = config.classes.iter().map(|class| text(class) + 32).sum();
     let longest = config.classes.iter().map(|class| text(class)).max().unwrap_or(0);
     config.prediction_bytes_max.saturating_sub(text(topic) + classes + longest + TRACE_BYTES_MAX + 512)
@@ -66,7 +66,7 @@ pub(crate) fn predictions(batch: &Batch<'_>, scored: &ScoredRun<'_>, out: &mut O
         let prediction = Prediction {
             id: batch.id(row),
             time_ms: batch.time_ms(row),
-            outcome: outcome(config.task, &config.classes, scored.outputs(0, *place)),
+            outcome: outcome(config, scored.champion.half_width, scored.outputs(0, *place)),
             version: champion.version.as_str(),
             topic: &source.topic,
             partition: source.partition,
@@ -91,9 +91,9 @@ pub(crate) fn predictions(batch: &Batch<'_>, scored: &ScoredRun<'_>, out: &mut O
 }
 
 /// What the champion's outputs say.
-fn outcome<'a>(task: Task, classes: &'a [String], values: &'a [f64]) -> Outcome<'a> {
-    let first = values.first().copied().unwrap_or(f64::NAN);
-    match task {
+fn outcome<'a>(config: &'a Config, half_width: Option<f64>, values: &'a [f64]) -> Outcome<'a> {
+    let (first, classes) = (values.first().copied().unwrap_or(f64::NAN), config.classes.as_slice());
+    match config.task {
         Task::BinaryClassification => {
             let class = classes.get(usize::from(first >= 0.5)).map_or("", String::as_str);
             Outcome::Binary { class, probability: first }
@@ -101,7 +101,7 @@ fn outcome<'a>(task: Task, classes: &'a [String], values: &'a [f64]) -> Outcome<
         Task::MulticlassClassification => {
             Outcome::Multiclass { class: class_of(values, classes), classes, probabilities: values }
         }
-        Task::Regression => Outcome::Number(first),
+        Task::Regression => Outcome::Number { value: first, half_width },
     }
 }
 

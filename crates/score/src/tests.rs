@@ -109,6 +109,7 @@ fn live(config: &Config, weight: f64) -> Result<Live, String> {
     let calibration = calibration.map(|calibration| Arc::new(bundle::Calibrated { calibration, gap: None }));
     let mut live = live;
     live.calibration = calibration;
+    live.half_width = (config.task == Task::Regression).then_some(0.5);
     let profiled = ["by_origin=EWR", "by_origin=JFK", "by_origin=missing"];
     live.profiled_segments = Arc::new(profiled.map(str::to_owned).into());
     Ok(live)
@@ -403,7 +404,7 @@ fn predictions_read_as_documented() {
     let rest = (1.0 - p) / 2.0;
     check(Task::BinaryClassification, &format!(r#""no","probability":{p}"#));
     check(Task::MulticlassClassification, &format!(r#""a","probabilities":{{"a":{p},"b":{rest},"c":{rest}}}"#));
-    check(Task::Regression, &p.to_string());
+    check(Task::Regression, &format!(r#"{p},"low":{},"high":{}"#, p - 0.5, p + 0.5));
     assert_eq!(class_of(&[0.4, 0.4, 0.2], &["a".to_owned(), "b".to_owned(), "c".to_owned()]), "a");
 }
 

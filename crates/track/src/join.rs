@@ -18,7 +18,9 @@
 //!
 //! Where order cannot be undone: a prediction of an id whose slice is already final is `repeated`
 //! whatever its coordinate, for as long as the row is remembered (one more horizon); and what a
-//! partition says after it was idle, and thereby overtaken, comes too late.
+//! partition says after it was idle, and thereby overtaken, comes too late. A row that was in force for
+//! a while and then gave way to another of its id keeps its place among the rows whose losses are told,
+//! so which events an alert names may depend on it.
 
 mod advance;
 mod blocks;
@@ -40,7 +42,9 @@ use crate::rules::Rules;
 use domain::{Input, OutputRecord, Outputs, RawBatch, SourcePartition, Stage, StageError, Task, TopicRole, Unlabelled};
 use measure::{Cell, Shape};
 use pane::Pane;
-use records::journal::{ArrivedCell, ArrivedPane, Coverage, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal};
+use records::journal::{
+    ArrivedCell, ArrivedPane, Coverage, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal, LossCell, LossPane,
+};
 use records::tracking::Tracking;
 use records::{RECORD_HEADER, kind};
 use serde::Serialize;
@@ -143,9 +147,9 @@ impl Join {
         }
         let number = batch.source.partition;
         let range = (batch.first_offset().unwrap_or_default(), batch.last_offset().unwrap_or_default());
-        let coverage = pane.coverage();
+        let (coverage, losses) = (pane.coverage(), pane.take_losses(&table.names));
         let (changed, arrived) = pane.into_cells(&table.names);
-        push_panes(out, number, range, (changed, coverage), arrived)?;
+        push_panes(out, number, range, (changed, coverage), (arrived, losses))?;
         let passed = |was: Option<i64>, now: Option<i64>| {
             was.map(|w| config.rules.slices.start(w)) != now.map(|w| config.rules.slices.start(w))
         };
@@ -217,9 +221,12 @@ fn push_panes(
     tracking_partition: i32,
     (from_offset, to_offset): (i64, i64),
     (changed, coverage): (Vec<JoinCell<Cell>>, Vec<Coverage>),
-    arrived: Vec<ArrivedCell<Cell>>,
+    (arrived, losses): (Vec<ArrivedCell<Cell>>, Vec<LossCell>),
 ) -> Result<(), Error> {
     let mut parts = Vec::new();
+    if !losses.is_empty() {
+        parts.push(Written::Losses(LossPane { tracking_partition, from_offset, to_offset, cells: losses }));
+    }
     if !arrived.is_empty() {
         parts.push(Written::Arrived(ArrivedPane { tracking_partition, from_offset, to_offset, cells: arrived }));
     }
@@ -250,6 +257,11 @@ fn halves(part: Written) -> Option<(Written, Written)> {
             let cells = first.cells.split_off(first.cells.len() / 2);
             let second = ArrivedPane { cells, ..first };
             Some((Written::Arrived(first), Written::Arrived(second)))
+        }
+        Written::Losses(mut first) if first.cells.len() > 1 => {
+            let cells = first.cells.split_off(first.cells.len() / 2);
+            let second = LossPane { cells, ..first };
+            Some((Written::Losses(first), Written::Losses(second)))
         }
         _ => None,
     }

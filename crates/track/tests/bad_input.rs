@@ -64,6 +64,7 @@ impl Bench {
                         cell.merge(&c.cell);
                     }
                 }
+                Journal::Losses(pane) => assert!(!pane.cells.is_empty()),
                 other => panic!("join wrote {other:?}"),
             }
         }

@@ -112,6 +112,7 @@ async fn main() {
         drift_segments: Vec::new(),
         gates: Gates::default(),
         multivariate: train::Multivariate::None,
+        interval: train::INTERVAL_SHARE,
     };
     let asked = SeedSpec {
         schema: schema(),

@@ -137,7 +137,7 @@ pub(crate) async fn join(spec: &Spec, events: &[RecordBatch], labels: &[RecordBa
 /// to the cut-off and maturity are archived when a run starts; how far the files of a first training
 /// go, only their newest label tells.
 fn assumed_before_ms(spec: &Spec, labels: &RecordBatch) -> Option<i64> {
-    if spec.unlabelled == Unlabelled::Unknown || spec.task != Task::BinaryClassification {
+    if spec.unlabelled != Unlabelled::Negative || spec.task != Task::BinaryClassification {
         return None;
     }
     let mut known_until_ms = spec.cut_off_ms.saturating_add(spec.maturity_ms);

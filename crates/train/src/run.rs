@@ -10,6 +10,7 @@ use crate::trials::Prepared;
 use crate::{Error, Multivariate, Progress, Spec, errors, outputs, reconstruction, reference};
 use bundle::{Bundle, Calibrated, ErrorModels, Manifest, Packed, Parts};
 use domain::{HarmReference, Slices, Task};
+use measure::PredictionInterval;
 use records::journal::Challenger;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -139,6 +140,7 @@ struct Judged {
     decision: Decision,
     reference: HarmReference,
     metrics: BTreeMap<String, f64>,
+    interval: Option<PredictionInterval>,
     calibrated: Option<Calibrated>,
     loss: f64,
     champion_loss: Option<f64>,
@@ -186,10 +188,18 @@ fn judge(
         decision,
         reference: evaluate::harm_reference(&chosen.losses.harm, &prior, &groups, scale),
         metrics: sums.metrics().into_iter().map(|(name, estimate)| (name, estimate.value)).collect(),
+        interval: interval(spec, &chosen.scores, labels),
         calibrated: evaluate::calibrated(shape, &chosen.scores, labels, &groups),
         loss: evaluate::mean(&chosen.losses.harm),
         champion_loss: theirs.as_ref().map(|(_, losses)| evaluate::mean(&losses.harm)),
     })
+}
+
+/// From the errors of the newest fold, which is like what comes next; of classes none.
+fn interval(spec: &Spec, scores: &[f64], labels: &[f64]) -> Option<PredictionInterval> {
+    let errors = || -> Vec<f64> { scores.iter().zip(labels).map(|(score, label)| score - label).collect() };
+    let found = (spec.task == Task::Regression).then(|| PredictionInterval::conformal(&errors(), spec.interval));
+    found.flatten().filter(PredictionInterval::is_sound)
 }
 
 /// Bytes of the model, microseconds per row of a small batch.
@@ -243,6 +253,7 @@ fn pack(
         reference: judged.reference,
         metrics: judged.metrics,
         class_rates: evaluate::rates(spec.shape(), data.labels.iter().copied()),
+        interval: judged.interval,
         verdicts: judged.decision.verdicts,
         search: chosen.log,
         files: Vec::new(),

@@ -78,6 +78,16 @@ pub struct Spec {
     /// How columns are watched together.
     #[serde(default)]
     pub multivariate: Multivariate,
+    /// Regression: share of rows whose label the interval around a prediction is to hold.
+    #[serde(default = "most")]
+    pub interval: f64,
+}
+
+/// Default of [`Spec::interval`].
+pub const INTERVAL_SHARE: f64 = 0.9;
+
+fn most() -> f64 {
+    INTERVAL_SHARE
 }
 
 /// A segmentation within which drift is watched.

@@ -58,6 +58,7 @@ fn spec(task: Task, families: &[&str], cut_off_ms: i64) -> Spec {
         drift_segments: vec![DriftSegment { name: "at".to_owned(), column: "shop".to_owned() }],
         gates: Gates { segment_rows: 20, ..Gates::default() },
         multivariate: crate::Multivariate::None,
+        interval: crate::INTERVAL_SHARE,
     }
 }
 
@@ -155,6 +156,7 @@ async fn a_first_training_stores_a_bundle_that_beats_the_baseline_in_every_task(
         let calibrated = bundle.calibrated.as_ref();
         assert_eq!(calibrated.is_some(), task != Task::Regression);
         assert_eq!(bundle.errors.is_some(), task == Task::Regression);
+        assert_eq!(bundle.manifest.interval.is_some(), task == Task::Regression);
         let gap = calibrated.and_then(|calibrated| calibrated.gap);
         assert!(gap.is_none_or(|gap| gap.is_sound() && gap.mean.abs() < 0.1), "{gap:?}");
     }
@@ -178,6 +180,11 @@ async fn a_regression_expects_larger_errors_where_it_knows_less() {
         let values: Vec<f64> = rows.map(|(_, errors)| of(errors)).collect();
         values.iter().sum::<f64>() / values.len() as f64
     };
+    // In one row of 17 the error is up to 8, in the others up to 1.5: nine in ten are within little more.
+    let interval = bundle.manifest.interval.unwrap();
+    assert!(interval.share == 0.9 && (1.2..2.2).contains(&interval.half_width), "{interval:?}");
+    let held = scores.values.iter().zip(&data.labels).filter(|(s, y)| (*s - *y).abs() <= interval.half_width).count();
+    assert!((0.86..0.95).contains(&(held as f64 / data.len() as f64)), "{held} of {}", data.len());
     let (known, missing) = (mean(false, |e| e[0]), mean(true, |e| e[0]));
     assert!((0.65..1.1).contains(&known) && (1.8..3.2).contains(&missing), "{known} {missing}");
     // Squares: 9 / 12 at best, and 100 / 12 more.

@@ -5,7 +5,9 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,12 +75,14 @@ pub fn each(brokers: &str, topic: &str, mut each: impl FnMut(Record)) -> anyhow:
         list.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
     consumer.assign(&list)?;
-    let mut ended = 0;
+    let mut ended = BTreeSet::new();
     let mut last = Instant::now();
-    while ended < partitions {
+    while i32::try_from(ended.len())? < partitions {
         match consumer.poll(Duration::from_millis(500)) {
             Some(Ok(message)) => each(Record::of(&message)),
-            Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
+            // The client connects again, and goes on where it was.
+            Some(Err(error)) if is_away(&error) && last.elapsed() <= PATIENCE => continue,
             Some(Err(error)) => return Err(error).context(format!("reading {topic}")),
             None if last.elapsed() > PATIENCE => bail!("reading {topic}: nothing for {PATIENCE:?}"),
             None => continue,
@@ -86,6 +90,17 @@ pub fn each(brokers: &str, topic: &str, mut each: impl FnMut(Record)) -> anyhow:
         last = Instant::now();
     }
     Ok(())
+}
+
+/// Whether it says no more than that a broker cannot be reached just now.
+fn is_away(error: &KafkaError) -> bool {
+    let away = [
+        RDKafkaErrorCode::AllBrokersDown,
+        RDKafkaErrorCode::BrokerTransportFailure,
+        RDKafkaErrorCode::OperationTimedOut,
+        RDKafkaErrorCode::Resolve,
+    ];
+    error.rdkafka_error_code().is_some_and(|code| away.contains(&code))
 }
 
 /// Asks until there is an answer: a broker that was just away may refuse to give one.

@@ -96,7 +96,7 @@ impl Broker {
     /// If they cannot be copied.
     pub fn keep_logs(&self, to: &Path) -> anyhow::Result<()> {
         let copied = Command::new("cp").arg("-r").arg(&self.data).arg(to).status()?;
-        ensure!(copied.success(), "the broker's logs were not copied to {}", to.display());
+        ensure!(copied.success(), "not all of the broker's logs were copied to {}", to.display());
         Ok(())
     }
 

@@ -108,11 +108,13 @@ fn accuracy_fits_the_task(config: &Config, faults: &mut Faults) {
         };
         faults.push(("accuracy.cost".into(), fault));
     }
-    if let Some(quantile) = config.accuracy.quantile {
+    for (key, share) in [("quantile", config.accuracy.quantile), ("interval", config.accuracy.interval)] {
+        let Some(share) = share else { continue };
+        let key = format!("accuracy.{key}");
         if !is_regression {
-            faults.push(("accuracy.quantile".into(), "classes have none; expected it in regression only".into()));
-        } else if !(quantile > 0.0 && quantile < 1.0) {
-            faults.push(("accuracy.quantile".into(), format!("{quantile} is none; expected a number between 0 and 1")));
+            faults.push((key, "classes have none; expected it in regression only".into()));
+        } else if !(share > 0.0 && share < 1.0) {
+            faults.push((key, format!("{share} is none; expected a number between 0 and 1")));
         }
     }
 }
@@ -193,6 +195,10 @@ fn spans_agree(config: &Config, faults: &mut Faults) {
             "labels.maturity".into(),
             format!("{} is longer than labels.horizon, {}", labels.maturity, labels.horizon),
         ));
+    }
+    if labels.unlabelled == Unlabelled::Censored && config.pipeline.task == Task::Regression {
+        let fault = "`censored` is for classification only; expected `unknown`";
+        faults.push(("labels.unlabelled".into(), fault.to_owned()));
     }
     if labels.unlabelled == Unlabelled::Negative {
         if config.pipeline.task != Task::BinaryClassification {

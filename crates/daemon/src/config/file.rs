@@ -354,6 +354,8 @@ pub(crate) struct Accuracy {
     pub(crate) cost: Option<Vec<Vec<f64>>>,
     /// What the predictions of a regression are meant as.
     pub(crate) quantile: Option<f64>,
+    /// Share of labels that the interval around a regression's prediction is to hold.
+    pub(crate) interval: Option<f64>,
 }
 
 /// `[alerts]`.

@@ -261,6 +261,7 @@ url = "file:///tmp/r"
                 &["FILE:20:1: accuracy.cost: does not fit; expected 2 rows of 2 finite costs"][..],
             ),
             ("quantile = 0.9", &["FILE:20:1: accuracy.quantile: classes have none"][..]),
+            ("interval = 0.9", &["FILE:20:1: accuracy.interval: classes have none"][..]),
         ] {
             check(("[registry]", &format!("[accuracy]\n{text}\n[registry]")), &[], faults);
         }
@@ -278,6 +279,8 @@ url = "file:///tmp/r"
         check((given, &segments("by")), &[], &["FILE:17:1: segments[1].name: `by` is declared twice"]);
         check((given, &segments("a=b")), &[], &["FILE:17:1: segments[1].name: `a=b` cannot be told"]);
         let negative = "\"3d\"\nunlabelled = \"negative\"";
+        let censored = "\"3d\"\nunlabelled = \"censored\"";
+        check(("\"3d\"", censored), &[], &[]);
         check(("\"3d\"", negative), &[], &["FILE:19:1: labels.maturity: is 12h, expected labels.horizon, 3d"]);
         check(("\"3d\"\nmaturity = \"12h\"", &format!("{negative}\nmaturity = \"3d\"")), &[], &[]);
     }

@@ -117,6 +117,14 @@ fn records_below_the_committed_offset_say_nothing_again_and_an_open_run_is_launc
     assert_eq!(next.snapshot(&source()).unwrap(), checkpoint, "rebuilt state is the same bytes");
 
     let mut state = crate::state::State::restore(&checkpoint, &config()).unwrap();
+    // The format of before had everything but what stands at the end, here nothing.
+    let mut before = checkpoint;
+    assert_eq!((before[0], before.pop()), (6, Some(0)));
+    before[0] = 5;
+    assert_eq!(crate::state::State::restore(&before, &config()).unwrap(), state);
+    let shape = measure::Shape { task: domain::Task::Regression, classes: 0 };
+    let of_numbers = crate::Config { shape, ..config() };
+    assert!(crate::state::State::restore(&before, &of_numbers).unwrap_err().to_string().contains("format 5"));
     let ask = Command { id: "x".to_owned(), if_champion: None, action: Action::Retrain };
     assert!(state.is_new_command(&ask.id) && !state.is_new_command(&ask.id));
     state.run = Some(records::control::Run {

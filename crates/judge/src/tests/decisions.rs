@@ -1,6 +1,6 @@
 //! Alarms, runs, promotions, rollbacks.
 
-use super::fixtures::{Outcome, Script, first_champion, version};
+use super::fixtures::{Outcome, SLICE_MS, Script, first_champion, version};
 use super::world::World;
 use domain::Version;
 use records::alert::State;
@@ -36,6 +36,16 @@ fn lasting_harm_pages_once_and_a_better_champion_resolves_it() {
     assert_eq!((raised[0].name.as_str(), raised[0].tier.as_str()), ("vigie.accuracy_loss", "page"));
     assert!(raised[0].value >= raised[0].threshold && raised[0].threshold == 100.0);
     assert!(alerts.iter().all(|a| a.id == raised[0].id), "one id for its whole life");
+    // Both partitions' number 3, whose label was corrected, then one of number 9: of the newest slice.
+    for alert in [&quick[0], raised[0]] {
+        assert_eq!(alert.example_ids.len(), 3, "{alert:?}");
+        let newest = alert.example_ids[0].split(',').next().unwrap();
+        let slice: i64 = newest.strip_prefix("slice ").unwrap().parse().unwrap();
+        assert_eq!(records::time::rfc3339((slice + 1) * SLICE_MS), alert.window.end);
+        for (id, number) in alert.example_ids.iter().zip([" 3,", " 3,", " 9,"]) {
+            assert!(id.starts_with(newest) && id.contains(number), "{:?}", alert.example_ids);
+        }
+    }
     let resolved = alerts.last().unwrap();
     assert_eq!(resolved.state, State::Resolved);
     assert_eq!(world.promotions[1].line_up.members[0].version, version(4));

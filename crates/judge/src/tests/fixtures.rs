@@ -2,8 +2,8 @@
 
 use crate::config::{Budget, Config, Known, Retrain};
 use domain::{HarmReference, Slices, Task, Version};
-use measure::Shape;
 use measure::estimate::GapReference;
+use measure::{PredictionInterval, Shape};
 use profile::{Bins, ColumnLayout, Counts, Layout, Reference};
 use records::control::Run;
 use records::journal::{Action, Command};
@@ -66,7 +66,14 @@ pub(super) fn known() -> Arc<dyn Any + Send + Sync> {
         counts: counts(3_000, &[even.clone(), even.clone(), even]),
         importance: vec![0.5, 0.5, 0.0],
     };
-    Arc::new(Known { reference, class_rates: vec![0.5, 0.5], segments: BTreeMap::new(), wander: None, gap: None })
+    Arc::new(Known {
+        reference,
+        class_rates: vec![0.5, 0.5],
+        segments: BTreeMap::new(),
+        wander: None,
+        gap: None,
+        interval: Some(PredictionInterval { share: 0.9, half_width: 0.5 }),
+    })
 }
 
 /// As [`known()`], of a bundle that says how its columns wander (for lengths 1 and 4 of `x` and the

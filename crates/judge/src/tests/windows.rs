@@ -3,7 +3,7 @@
 use super::fixtures::{SLICE_MS, Script, config};
 use super::world::World;
 use crate::config::Config;
-use domain::Task;
+use domain::{Task, Unlabelled};
 use measure::{CostMatrix, Shape};
 use records::time::rfc3339;
 use records::window::{Clock, Window};
@@ -42,6 +42,12 @@ fn numbers_are_told_with_the_errors_they_expected() {
         // The median's loss is half of the absolute error.
         assert!((metric("pinball") - metric("mae") / 2.0).abs() < 1e-9, "{key}");
         let estimated = |name: &str| window.estimated[name].value;
+        // Errors are of 0.2 or of 0.8, and the interval holds those of up to 0.5.
+        let held = (0.8 - metric("mae")) / 0.6;
+        assert!((metric("interval_coverage") - held).abs() < 1e-6, "{key}: {held}");
+        assert!(window.metrics["interval_coverage"].low < Some(held) && metric("interval_width") == 1.0, "{key}");
+        let median = if held >= 0.5 { 0.2 } else { 0.8 };
+        assert!((median..median * 1.0625).contains(&metric("absolute_error_p50")), "{key}");
         // 0.8 × 0.2 + 0.2 × 0.8, and the root of 0.8 × 0.04 + 0.2 × 0.64.
         assert!((estimated("mae") - 0.32).abs() < 1e-9 && (estimated("rmse") - 0.4).abs() < 1e-9, "{key}");
         let gap = window.realised_minus_estimated["mae"];
@@ -50,6 +56,26 @@ fn numbers_are_told_with_the_errors_they_expected() {
         assert!((gap.standard_error - 0.016_97).abs() < 1e-4, "{key}: {gap:?}");
         assert!(!window.metrics.contains_key("accuracy") && !window.metrics.contains_key("kappa_m"), "{key}");
     });
+}
+
+/// Half of the scored rows are predicted positive, of the labelled ones about half are.
+#[test]
+fn labelled_rows_stand_for_all_scored_ones_where_the_others_are_censored() {
+    check(Config { unlabelled: Unlabelled::Censored, ..config() }, |key, window| {
+        let metric = |name: &str| window.metrics[name].value;
+        let positive = metric("predicted_positive_share");
+        let right = [(metric("accuracy") - positive * metric("precision")) / (1.0 - positive), metric("precision")];
+        let labelled = window.labelled as f64;
+        let rows = [1.0 - positive, positive].map(|share| (labelled * share).max(100.0));
+        if window.clock == Clock::LabelTime {
+            assert!(window.weighted.is_empty(), "{key}");
+            return;
+        }
+        let expected = (rows[0] * right[0] + rows[1] * right[1]) / (rows[0] + rows[1]);
+        assert!((window.weighted["accuracy"].value - expected).abs() < 1e-9, "{key}: {expected}");
+        assert!(window.weighted.contains_key("auc"), "{key}");
+    });
+    check(config(), |key, window| assert!(window.weighted.is_empty(), "{key}"));
 }
 
 /// Rows of a slice are labelled within it, but for one of each partition, which is two slices later.

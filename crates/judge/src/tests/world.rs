@@ -9,11 +9,11 @@ use domain::time::Watermark;
 use domain::{Effect, Input, LineUp, Outputs, RawBatch, RawRecord, SourcePartition, Stage, Task, TopicRole, Version};
 use measure::{Cell, ChildSums, Expected, Row};
 use records::control::{Control, Promotion, Run};
-use records::example::Example;
+use records::example::{Example, Losses};
 use records::journal::{
     ArrivedCell, ArrivedPane, Challenger, Command, ExampleCell, ExamplePane, ExpectedCell, ExpectedPane, JoinCell,
-    JoinCounters, JoinMarker, Journal, Phase, RunOutcome, RunReport, ScoreCell, ScoreCounters, ScorePane, SegmentCell,
-    SegmentPane,
+    JoinCounters, JoinMarker, Journal, LossCell, LossPane, Phase, RunOutcome, RunReport, ScoreCell, ScoreCounters,
+    ScorePane, SegmentCell, SegmentPane,
 };
 use records::tracking::Marker;
 use records::window::Window;
@@ -358,6 +358,7 @@ impl World {
                 let cell = self.cell(slice, partition, half, line_up);
                 self.queue_cell(slice, (slice, partition), Phase::Mature, line_up, cell);
             }
+            self.queue_losses(slice, partition, &line_up.members[0].version);
             // One label that comes after maturity, and before the window is final.
             let late = slice - 2;
             if late >= 0
@@ -367,6 +368,21 @@ impl World {
                 self.queue_cell(slice, (late, partition), Phase::Late, &then, cell);
             }
             self.mark(partition, (slice + 1) * SLICE_MS);
+        }
+    }
+
+    /// Losses of the sampled events: a tenth of their number, but of number 3, which is corrected.
+    fn queue_losses(&mut self, slice: i64, partition: i32, version: &Version) {
+        let is_moved = (self.script.moved_from..self.script.moved_until).contains(&slice);
+        let sample = sample(&SourcePartition::new("events", partition), slice, version, is_moved);
+        let number = |number: usize| sample.cells[0].examples[number].0;
+        let terms = (0..10).map(|n| (number(n), n as f64 / 10.0, 1)).collect();
+        for terms in [terms, vec![(number(3), 0.3, -1), (number(3), 0.95, 1)]] {
+            let mut losses = Losses::default();
+            terms.into_iter().for_each(|(row, loss, sign)| losses.add(row, loss, sign));
+            let cell = LossCell { slice_start_ms: slice * SLICE_MS, version: version.clone(), losses };
+            let pane = LossPane { tracking_partition: partition, from_offset: 0, to_offset: 0, cells: vec![cell] };
+            self.queue(&format!("join{partition}"), Journal::Losses(pane));
         }
     }
 

@@ -103,6 +103,21 @@ impl Expected {
         self.rows
     }
 
+    /// All rows by score bin of [`crate::Binary`]; empty of several classes.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn rows_by_score(&self) -> Vec<f64> {
+        if self.classes != 2 {
+            return Vec::new();
+        }
+        (SCORE_BINS..2 * SCORE_BINS).map(|bin| self.scores.get(bin).max(0) as f64).collect()
+    }
+
+    /// All rows by predicted class.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn rows_by_predicted(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
+        self.predicted.iter().map(|(class, rows)| (class as usize, rows.max(0) as f64))
+    }
+
     /// Expected rows of a class among all others: `[true negatives, false positives, false
     /// negatives, true positives]`, as [`crate::Binary::confusion`] orders the counted ones.
     #[must_use]

@@ -51,7 +51,8 @@ impl Forecast {
     #[must_use]
     pub fn gap(&self, served: &Performance) -> Option<(&'static str, Gap)> {
         match (self, served) {
-            (Self::Errors(sums), Performance::Regression(realised)) => {
+            (Self::Errors(sums), Performance::Regression(_) | Performance::Binned { .. }) => {
+                let realised = served.regression()?;
                 Some(("mae", error_gap(realised.mae()?, realised.rows(), sums)?))
             }
             (Self::Classes(expected), Performance::Binary(_) | Performance::Multiclass(_)) => {

@@ -56,6 +56,8 @@ pub(crate) struct Block {
 /// A prediction as it stands in a block.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Row {
+    /// Fingerprint of the event's id.
+    pub(crate) id: Fingerprint,
     /// Event time.
     pub(crate) time_ms: i64,
     /// Where the event stands.
@@ -154,7 +156,7 @@ impl Blocks {
     /// Appends a prediction; gives its place, and the number of its block if that is new.
     pub(crate) fn add_row(
         &mut self,
-        (id, slice): (Fingerprint, i64),
+        slice: i64,
         row: &Row,
         labels: u32,
         scores: impl Iterator<Item = f64>,
@@ -162,7 +164,7 @@ impl Blocks {
     ) -> Option<(u32, Option<u32>)> {
         let kind = Kind::Open { group: row.group, source: row.at.source };
         let (number, is_new) = self.filling(slice, kind, row.time_ms, row.at.offset);
-        let (place, block) = self.push(number, id, row.time_ms, labels)?;
+        let (place, block) = self.push(number, row.id, row.time_ms, labels)?;
         block.offsets.push(distance(block.first_offset, row.at.offset).unwrap_or_default());
         block.scores.extend(scores);
         block.segments.extend(segments);
@@ -188,15 +190,16 @@ impl Blocks {
     /// The prediction at a place, unless only labels are there.
     pub(crate) fn row(&self, place: u32) -> Option<Row> {
         let (block, row) = self.block(place)?;
+        let id = *block.ids.get(row)?;
         let time_ms = block.first_ms.saturating_add(i64::from(*block.times.get(row)?));
         match block.kind {
             Kind::Open { group, source } => {
                 let offset = block.first_offset.saturating_add(i64::from(*block.offsets.get(row)?));
-                Some(Row { time_ms, at: Coordinate { source, offset }, group, closed: false })
+                Some(Row { id, time_ms, at: Coordinate { source, offset }, group, closed: false })
             }
             Kind::Closed => {
                 let at = Coordinate { source: 0, offset: 0 };
-                Some(Row { time_ms, at, group: u32::MAX, closed: true })
+                Some(Row { id, time_ms, at, group: u32::MAX, closed: true })
             }
             Kind::Bare => None,
         }

@@ -6,9 +6,11 @@ use super::groups::Scores;
 use super::history::History;
 use super::names::{ALL, Names};
 use crate::rules::Rules;
+use domain::Task;
 use measure::{Cell, Shape};
 use records::age::AGE_BINS;
-use records::journal::{ArrivedCell, Coverage, JoinCell, Phase};
+use records::example::Losses;
+use records::journal::{ArrivedCell, Coverage, JoinCell, LossCell, Phase};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -37,6 +39,8 @@ pub(crate) struct Pane {
     shape: Shape,
     cells: BTreeMap<Key, Cell>,
     coverage: BTreeMap<i64, Covered>,
+    /// By slice and version.
+    losses: BTreeMap<(i64, u32), Losses>,
 }
 
 /// Changes of one slice's coverage.
@@ -50,7 +54,7 @@ struct Covered {
 impl Pane {
     /// No cells.
     pub(crate) fn new(shape: Shape) -> Self {
-        Self { shape, cells: BTreeMap::new(), coverage: BTreeMap::new() }
+        Self { shape, cells: BTreeMap::new(), coverage: BTreeMap::new(), losses: BTreeMap::new() }
     }
 
     /// Replaces what a row has in the cells: mature and late sums stay exact differences.
@@ -84,6 +88,9 @@ impl Pane {
             last_label,
             harm: scores.harm(),
         };
+        if phase == Phase::Mature {
+            self.sample(row, slice_start_ms, version, &all, sign);
+        }
         // Harm and paired tests look at all rows together; segments need neither.
         let part = measure::Row { previous: None, harm: None, ..all };
         let mut key = Key { slice_start_ms, phase, segment: ALL, promotion, version, arrived_ms };
@@ -92,6 +99,20 @@ impl Pane {
         for segment in scores.segments() {
             key.segment = *segment;
             self.cells.entry(key).or_insert_with(|| Cell::empty(shape)).add(&part, sign);
+        }
+    }
+
+    /// The loss of a row that tests look at, for whoever asks for examples.
+    fn sample(&mut self, row: &Row, slice_start_ms: i64, version: u32, labelled: &measure::Row<'_>, sign: i64) {
+        let scale = match labelled.harm {
+            Some(harm) => harm.scale,
+            // Without a scale there is no loss.
+            None if self.shape.task == Task::Regression => return,
+            None => 1.0,
+        };
+        let losses = self.losses.entry((slice_start_ms, version)).or_default();
+        if losses.takes(row.id) {
+            losses.add(row.id, measure::loss(self.shape, labelled.served, labelled.label, scale), sign);
         }
     }
 
@@ -128,6 +149,17 @@ impl Pane {
             ages: (0..).zip(covered.ages).filter(|(_, count)| *count != 0).collect(),
         };
         changed.map(of_slice).collect()
+    }
+
+    /// Losses of sampled rows, sorted by slice and version.
+    pub(crate) fn take_losses(&mut self, names: &Names) -> Vec<LossCell> {
+        let of_place = |((slice_start_ms, version), losses)| {
+            let version = domain::Version::new(names.name(version));
+            LossCell { slice_start_ms, version, losses }
+        };
+        let mut cells: Vec<LossCell> = std::mem::take(&mut self.losses).into_iter().map(of_place).collect();
+        cells.sort_by(|a, b| (a.slice_start_ms, &a.version).cmp(&(b.slice_start_ms, &b.version)));
+        cells
     }
 
     /// The cells that hold anything, sorted by (slice, phase, segment, promotion, version) and then the

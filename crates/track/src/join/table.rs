@@ -134,8 +134,8 @@ impl Table {
             }
             let scores = batch.scores.iter().flat_map(|m| m.get(place * outputs..(place + 1) * outputs)).flatten();
             let segments = codes.iter().filter_map(|column| column.get(place).copied());
-            let row = Row { time_ms: *time, at, group, closed: false };
-            self.put_in_force(*id, &row, (scores.copied(), segments), rules, pane);
+            let row = Row { id: *id, time_ms: *time, at, group, closed: false };
+            self.put_in_force(&row, (scores.copied(), segments), rules, pane);
         }
         self.groups.drop_empty();
         Ok(())
@@ -146,12 +146,12 @@ impl Table {
     /// it is remembered.
     fn put_in_force(
         &mut self,
-        id: Fingerprint,
         row: &Row,
         (scores, segments): (impl Iterator<Item = f64>, impl Iterator<Item = u32>),
         rules: &Rules,
         pane: &mut Pane,
     ) {
+        let id = row.id;
         let place = self.index.get(id, &self.blocks);
         let old = place.and_then(|place| self.blocks.row(place));
         if old.is_some_and(|old| old.closed || !self.sources.order(row.at, old.at).is_lt()) {
@@ -171,7 +171,7 @@ impl Table {
             }
         }
         let slice = rules.slices.start(row.time_ms);
-        let Some((new, block)) = self.blocks.add_row((id, slice), row, labels, scores, segments) else { return };
+        let Some((new, block)) = self.blocks.add_row(slice, row, labels, scores, segments) else { return };
         if let Some(block) = block {
             self.groups.retain(row.group);
             self.open.entry(slice).or_default().push(block);

@@ -8,7 +8,8 @@ use super::labels::LABELS_PER_ID;
 use super::{PANE_BYTES, Written, push_panes};
 use domain::{ErrorClass, Input, Outputs, Stage, Version};
 use measure::{Cell, Row};
-use records::journal::{ArrivedCell, JoinCell, JoinCounters, Journal, Phase};
+use records::example::Losses;
+use records::journal::{ArrivedCell, JoinCell, JoinCounters, Journal, LossCell, Phase};
 use records::tracking::{StreamKind, Tracking};
 use script::{Item, SHAPE, Said, assigned, batches, config, e, l, line_up, m, p, play, records, run, scores, tracking};
 
@@ -230,18 +231,24 @@ fn a_pane_too_large_for_one_record_is_split_in_order() {
     let mut out = Outputs::default();
     let arrived = |joined: &JoinCell<Cell>| ArrivedCell { arrived_slice_start_ms: 10, joined: joined.clone() };
     let arrived: Vec<_> = cells.iter().map(arrived).collect();
-    push_panes(&mut out, 3, (4, 5), (cells.clone(), Vec::new()), arrived.clone()).unwrap();
-    let (mut read, mut read_arrived) = (Vec::new(), Vec::new());
+    let mut losses = Losses::default();
+    (0..32).for_each(|row| losses.add(row, 0.25, 1));
+    let of_version =
+        |n: u32| LossCell { slice_start_ms: 0, version: Version::new(&format!("{n:012}")), losses: losses.clone() };
+    let losses: Vec<LossCell> = (0..1000).map(of_version).collect();
+    push_panes(&mut out, 3, (4, 5), (cells.clone(), Vec::new()), (arrived.clone(), losses.clone())).unwrap();
+    let (mut read, mut read_arrived, mut read_losses) = (Vec::new(), Vec::new(), Vec::new());
     for record in out.records() {
         assert!(record.value.unwrap().len() <= PANE_BYTES);
         match records::from_postcard(record.value.unwrap()).unwrap() {
             Written::JoinPane(pane) => read.extend(pane.cells),
             Written::Arrived(pane) => read_arrived.extend(pane.cells),
+            Written::Losses(pane) => read_losses.extend(pane.cells),
             other => panic!("{other:?}"),
         }
     }
     assert!(out.len() > 2);
-    assert_eq!((read, read_arrived), (cells, arrived));
+    assert_eq!((read, read_arrived, read_losses), (cells, arrived, losses));
 }
 
 #[test]

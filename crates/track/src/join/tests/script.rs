@@ -6,6 +6,7 @@ use domain::time::Watermark;
 use domain::{Harm, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices, SourcePartition, Stage, Task};
 use domain::{TopicRole, Version};
 use measure::{Cell, Shape};
+use records::example::Losses;
 use records::journal::{JoinCell, JoinCounters, JoinMarker, Journal, Phase};
 use records::tracking::{LabelBatch, Marker, PredictionBatch, SegmentColumn, StreamKind, Tracking};
 use std::collections::BTreeMap;
@@ -179,6 +180,8 @@ pub(super) struct Said {
     pub(super) cells: BTreeMap<CellKey, Cell>,
     /// All rows by the slice of their first label.
     pub(super) arrived: BTreeMap<i64, Cell>,
+    /// By slice and version.
+    pub(super) losses: BTreeMap<(i64, Version), Losses>,
     pub(super) markers: Vec<JoinMarker>,
     pub(super) counters: JoinCounters,
     pub(super) bytes: Vec<Vec<u8>>,
@@ -207,12 +210,32 @@ impl Said {
                     }
                     self.merge(pane.cells.into_iter().map(|cell| cell.joined).collect());
                 }
+                Journal::Losses(pane) => {
+                    assert!(!marked && !pane.cells.is_empty() && pane.from_offset <= pane.to_offset);
+                    for cell in pane.cells {
+                        let place = (cell.slice_start_ms, cell.version);
+                        self.losses.entry(place).or_default().merge(&cell.losses);
+                    }
+                }
                 Journal::JoinMarker(marker) => {
                     marked = true;
                     self.markers.push(marker);
                 }
                 other => panic!("join wrote {other:?}"),
             }
+        }
+    }
+
+    /// Slices have fewer rows than a sample takes, so losses are those of all mature rows.
+    fn check_losses(&self) {
+        for ((slice, version), losses) in &self.losses {
+            let is_of = |key: &CellKey| key.0 == *slice && key.1 == Phase::Mature && key.2 == "*" && key.4 == *version;
+            let mut cell = Cell::empty(SHAPE);
+            self.cells.iter().filter(|(key, _)| is_of(key)).for_each(|(_, part)| cell.merge(part));
+            let sampled = losses.worst_first();
+            assert_eq!(i64::try_from(sampled.len()).unwrap(), cell.harm.rows, "slice {slice} of {version}");
+            let sum: f64 = sampled.iter().map(|(_, loss)| loss).sum();
+            assert!((sum - cell.harm.loss.to_f64()).abs() < 1e-6, "slice {slice} of {version}: {sampled:?}");
         }
     }
 
@@ -249,6 +272,7 @@ pub(super) fn run(config: JoinConfig, batches: &[RawBatch], restart: Option<usiz
         said.counters = join.partitions[&tracking()].table.counters;
         assert!(said.counters.balances(), "after batch {place}: {:?}", said.counters);
     }
+    said.check_losses();
     (said, join.snapshot(&tracking()).unwrap())
 }
 
