@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const DISTURBED: &str = "proof";
-const CALM: &str = "calm";
+pub(super) const CALM: &str = "calm";
 const OTHER: &str = "other";
 const TRAINING_ROWS: u64 = 6_000;
 /// The group forgets a dead member after this long; a second and a half keeps a proof short.
@@ -445,12 +445,16 @@ impl Stage<'_> {
     fn settle(&mut self, pipeline: &str, acknowledged: &Acknowledged) -> anyhow::Result<()> {
         let wanted: usize = acknowledged.iter().flatten().filter(|offset| **offset >= 0).count();
         let topics = ["predictions", "rejected", "windows"].map(|role| format!("{pipeline}.{role}"));
-        let (mut last, mut since, began) = (-1, Instant::now(), Instant::now());
+        let journal = format!("{pipeline}.journal");
+        let (mut last, mut since, began) = (None, Instant::now(), Instant::now());
         loop {
             // A broker that was just away may not answer yet: that is no sign of quiet.
-            let ends = read::ends(&self.world.brokers, &topics).unwrap_or(-2);
-            if ends != last || ends == -2 {
-                (last, since) = (ends, Instant::now());
+            let ends = read::ends(&self.world.brokers, &topics).ok();
+            // On busy cores the judge may be on its way for minutes without a window to show for it.
+            let judged = read::committed(&self.world.brokers, &format!("{pipeline}.judge"), &journal).ok();
+            let now = ends.zip(judged);
+            if now.is_none() || now != last {
+                (last, since) = (now, Instant::now());
             }
             // Markers of transactions count too, so this may be early: quiet decides.
             let is_whole = self.outputs(pipeline)? >= i64::try_from(wanted)?

@@ -53,9 +53,13 @@ impl Record {
 }
 
 fn reader(brokers: &str, isolation: &str) -> anyhow::Result<BaseConsumer> {
+    reader_of(brokers, "proof-reader", isolation)
+}
+
+fn reader_of(brokers: &str, group: &str, isolation: &str) -> anyhow::Result<BaseConsumer> {
     Ok(ClientConfig::new()
         .set("bootstrap.servers", brokers)
-        .set("group.id", "proof-reader")
+        .set("group.id", group)
         .set("isolation.level", isolation)
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
@@ -136,6 +140,19 @@ pub fn ends(brokers: &str, topics: &[String]) -> anyhow::Result<i64> {
 /// If the broker does not answer.
 pub fn written(brokers: &str, topics: &[String]) -> anyhow::Result<i64> {
     ends_by(brokers, topics, "read_uncommitted")
+}
+
+/// Offset that a group has committed of a topic's first partition; 0 before there is one.
+///
+/// # Errors
+/// If the broker does not answer.
+pub fn committed(brokers: &str, group: &str, topic: &str) -> anyhow::Result<i64> {
+    let consumer = reader_of(brokers, group, "read_committed")?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, 0);
+    let found = patiently(|| consumer.committed_offsets(list.clone(), PATIENCE))?;
+    let offset = found.elements().first().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
+    Ok(if let Some(Offset::Offset(offset)) = offset { offset } else { 0 })
 }
 
 fn ends_by(brokers: &str, topics: &[String], isolation: &str) -> anyhow::Result<i64> {
