@@ -104,7 +104,7 @@ fn swaps_that_chance_has_placed_are_done_again_at_their_offsets() {
     let mut script = Script::new(Task::BinaryClassification, 18, retrain);
     script.judge.lead_ms = 0;
     let mut placed = BTreeSet::new();
-    for seed in 1..9 {
+    for seed in 1..15 {
         let first = World::run(&script, seed, Chaos::of(seed));
         first.check(&script);
         placed.insert(first.swaps.iter().map(|s| (s.partition, s.from_offset)).collect::<Vec<_>>());

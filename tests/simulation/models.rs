@@ -83,6 +83,7 @@ fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
     let mut counts = profile::Counts::default();
     let all: Vec<u32> = (0..101).collect();
     layout.observe(&profiled, &all, &mut counts).unwrap();
+    let kernel = profile::Kernel::fit(&rows, 256, 1).unwrap();
     let segments = by_origin(&profiled, &layout);
     let reference = profile::Reference { layout, counts, importance: vec![0.5, 0.5, 0.0, 0.0] };
     let manifest = manifest(task, vec![serde_json::json!({"weights": [on_a, on_b]})]);
@@ -97,6 +98,7 @@ fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
         wander: None,
         segments,
         reconstruction: None,
+        kernel,
     };
     let packed = bundle::pack(parts).unwrap();
     bundle::open(&packed.version, &packed.files.iter().cloned().collect()).unwrap()

@@ -4,12 +4,14 @@ use super::log::{Log, Record, source};
 use super::script::{BASE_MS, SLICE_MS, Script};
 use domain::TopicRole;
 use measure::Cell;
-use profile::Counts;
+use profile::{Counts, MeanVector};
 use records::SwapTable;
 use records::control::{Control, Promotion, Swap};
 use records::journal::{JoinCounters, Journal, ScoreCounters};
 use records::window::{Clock, Window};
 use std::collections::{BTreeMap, BTreeSet};
+
+type Entry = Journal<Counts, Cell, measure::Expected, measure::ChildSums, MeanVector, measure::ScoreCount>;
 
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -88,11 +90,7 @@ impl Seen {
     }
 
     fn journal(&mut self, record: &Record) {
-        match records::from_postcard::<Journal<Counts, Cell, measure::Expected, measure::ChildSums>>(
-            record.value.as_ref().unwrap(),
-        )
-        .unwrap()
-        {
+        match records::from_postcard::<Entry>(record.value.as_ref().unwrap()).unwrap() {
             Journal::ScoreMarker { marker, counters } => {
                 self.score.insert(marker.source.to_string(), counters);
             }
@@ -160,7 +158,7 @@ impl Seen {
 
     /// Final windows hold every event of their slice once; those by label time have labelled rows alone.
     fn check_windows(&self, script: &Script) {
-        let (mut totals, mut by_label) = (0, 0);
+        let (mut totals, mut by_label, mut together) = (0, 0, 0);
         for value in self.finals.values() {
             let window: Window = serde_json::from_str(value).unwrap();
             if !window.is_total() {
@@ -176,7 +174,9 @@ impl Seen {
             // The first rows were seen in training.
             assert!(window.labelled < window.rows && (window.labelled > 0 || start <= BASE_MS), "{value}");
             totals += 1;
+            together += i64::from(window.joint.is_some());
         }
+        assert!(together > totals / 2, "{together} of {totals} windows tell of all columns together");
         let least = script.slices - 6;
         // Two horizons of three slices, a slice, and the lateness.
         assert!(by_label >= script.slices - 8, "{by_label} final windows by label time of {} slices", script.slices);

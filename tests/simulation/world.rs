@@ -148,6 +148,7 @@ impl<'a> World<'a> {
                 event_partitions: 2,
                 label_partitions: 2,
                 unlabelled: track::Unlabelled::Unknown,
+                exact_areas: true,
                 rows_max: track::ROWS_MAX,
             })),
             _ => {
@@ -269,6 +270,7 @@ impl<'a> World<'a> {
             class_rates,
             segments: bundle.segments.counts.clone(),
             wander: bundle.wander.clone(),
+            kernel: bundle.kernel.clone(),
             gap,
             interval: bundle.manifest.interval,
         }))

@@ -49,6 +49,8 @@ pub struct Bundle {
     pub segments: profile::Segments,
     /// How columns are watched together; none unless it was asked for.
     pub reconstruction: Option<Arc<profile::Reconstruction>>,
+    /// Where the reference lies among all columns at once; none unless it was asked for.
+    pub kernel: Option<Arc<profile::Kernel>>,
     pub(crate) preprocessor: Preprocessor,
     pub(crate) model: Model,
 }

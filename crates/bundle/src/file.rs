@@ -30,23 +30,25 @@ pub const ERROR_GAP: &str = "error_gap.json";
 pub const WANDER: &str = "wander.json";
 /// The axes that rows are rebuilt from, where columns are watched together.
 pub const RECONSTRUCTION: &str = "reconstruction.json";
-
+/// The kernel of all columns and where the reference lies in it, where columns are watched together.
+pub const KERNEL: &str = "kernel.json";
 /// Counts of the reference within segments, where drift is watched in them.
 pub const SEGMENTS: &str = "segments.json";
 
 /// Files that a bundle may lack: earlier builds did not write them. A bundle has those that its
 /// manifest lists. Readers that do not know them pass over them, so they change no format version.
-pub const OPTIONAL: [&str; 7] =
-    [ABSOLUTE_ERROR, CALIBRATION, ERROR_GAP, RECONSTRUCTION, SEGMENTS, SQUARED_ERROR, WANDER];
+pub const OPTIONAL: [&str; 8] =
+    [ABSOLUTE_ERROR, CALIBRATION, ERROR_GAP, KERNEL, RECONSTRUCTION, SEGMENTS, SQUARED_ERROR, WANDER];
 
 /// The files of a bundle with the most bytes each may have; the manifest is last.
-pub const FILES: [(&str, u64); 13] = [
+pub const FILES: [(&str, u64); 14] = [
     (ABSOLUTE_ERROR, 64 << 20),
     (SQUARED_ERROR, 64 << 20),
     (ERROR_GAP, 1 << 20),
     (CALIBRATION, 64 << 20),
     (WANDER, 64 << 20),
     (RECONSTRUCTION, 64 << 20),
+    (KERNEL, 64 << 20),
     (SEGMENTS, 256 << 20),
     (GOLDEN, 16 << 20),
     (INPUT_SCHEMA, 1 << 20),

@@ -2,7 +2,7 @@
 //! Only what has passed all of them is returned.
 
 use crate::file::{
-    self, ABSOLUTE_ERROR, CALIBRATION, ERROR_GAP, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, OPTIONAL, PIPELINE,
+    self, ABSOLUTE_ERROR, CALIBRATION, ERROR_GAP, GOLDEN, INPUT_SCHEMA, KERNEL, MANIFEST, MODEL, OPTIONAL, PIPELINE,
     RECONSTRUCTION, REFERENCE, SEGMENTS, SQUARED_ERROR, WANDER,
 };
 use crate::{Bundle, Calibrated, Error, ErrorModels, FILES, Manifest, golden, sha256_hex, version_of};
@@ -14,7 +14,7 @@ use models::Model;
 use prepare::Preprocessor;
 use profile::reconstruction::RECONSTRUCTION_ERROR;
 use profile::segments::SEGMENTS_MAX;
-use profile::{Counts, Reconstruction, Segments};
+use profile::{Counts, Kernel, Reconstruction, Segments};
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -44,18 +44,15 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
     check_agreement(&manifest, &preprocessor, &model)?;
     check_schema(&manifest, get(version, files, INPUT_SCHEMA)?)?;
     let (rows, expected) = golden::read(get(version, files, GOLDEN)?, manifest.outputs())?;
-    let calibrated = if is_listed(CALIBRATION) {
-        Some(Arc::new(read_calibration(&manifest, get(version, files, CALIBRATION)?)?))
-    } else {
-        None
-    };
+    let optional = |name| if is_listed(name) { get(version, files, name).map(Some) } else { Ok(None) };
+    let calibrated = optional(CALIBRATION)?.map(|bytes| read_calibration(&manifest, bytes)).transpose()?;
+    let calibrated = calibrated.map(Arc::new);
     if is_listed(ABSOLUTE_ERROR) != is_listed(SQUARED_ERROR) {
         return Err(Error::content(MANIFEST, "one model of errors is listed, expected both or none"));
     }
     let errors = if is_listed(ABSOLUTE_ERROR) {
         let read = |name| Model::from_bytes(get(version, files, name)?).map_err(|e| Error::content(name, e));
-        let gap =
-            if is_listed(ERROR_GAP) { Some(read_json(ERROR_GAP, get(version, files, ERROR_GAP)?)?) } else { None };
+        let gap = optional(ERROR_GAP)?.map(|bytes| read_json(ERROR_GAP, bytes)).transpose()?;
         let errors = ErrorModels { absolute: read(ABSOLUTE_ERROR)?, squared: read(SQUARED_ERROR)?, gap };
         errors.check(manifest.task, preprocessor.features().len())?;
         Some(Arc::new(errors))
@@ -63,18 +60,12 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
         None
     };
     let columns = reference.layout.columns.len();
-    let wander = if is_listed(WANDER) { Some(read_wander(columns, get(version, files, WANDER)?)?) } else { None };
-    let segments = if is_listed(SEGMENTS) {
-        read_segments(&reference, get(version, files, SEGMENTS)?)?
-    } else {
-        Segments::default()
-    };
+    let wander = optional(WANDER)?.map(|bytes| read_wander(columns, bytes)).transpose()?;
+    let segments = optional(SEGMENTS)?.map(|bytes| read_segments(&reference, bytes)).transpose()?.unwrap_or_default();
     let is_profiled = reference.layout.columns.iter().any(|column| column.name == RECONSTRUCTION_ERROR);
-    let reconstruction = if is_listed(RECONSTRUCTION) {
-        Some(Arc::new(read_reconstruction(is_profiled, &rows, get(version, files, RECONSTRUCTION)?)?))
-    } else {
-        None
-    };
+    let reconstruction = optional(RECONSTRUCTION)?.map(|bytes| read_reconstruction(is_profiled, &rows, bytes));
+    let reconstruction = reconstruction.transpose()?.map(Arc::new);
+    let kernel = optional(KERNEL)?.map(|bytes| read_kernel(&reference, &rows, bytes)).transpose()?.map(Arc::new);
     let reference = Arc::new(reference);
     let version = version.clone();
     let bundle = Bundle {
@@ -86,6 +77,7 @@ pub fn open(version: &Version, files: &Files) -> Result<Bundle, Error> {
         wander,
         segments,
         reconstruction,
+        kernel,
         preprocessor,
         model,
     };
@@ -165,6 +157,19 @@ fn read_reconstruction(is_profiled: bool, golden: &RecordBatch, bytes: &[u8]) ->
         return Err(Error::content(RECONSTRUCTION, detail));
     }
     found.errors(golden).map_err(|e| Error::content(RECONSTRUCTION, e))?;
+    Ok(found)
+}
+
+fn read_kernel(reference: &profile::Reference, golden: &RecordBatch, bytes: &[u8]) -> Result<Kernel, Error> {
+    let found: Kernel = read_json(KERNEL, bytes)?;
+    if !found.is_sound() {
+        return Err(Error::content(KERNEL, "a number out of range, expected frequencies with a weight per column"));
+    }
+    let (rows, expected) = (found.reference.rows(), reference.counts.rows());
+    if rows != expected {
+        return Err(Error::content(KERNEL, format!("{rows} rows, expected the {expected} of the reference")));
+    }
+    found.sum(golden).map_err(|e| Error::content(KERNEL, e))?;
     Ok(found)
 }
 

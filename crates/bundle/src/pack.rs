@@ -2,8 +2,8 @@
 
 use crate::bundle::apply;
 use crate::file::{
-    self, ABSOLUTE_ERROR, CALIBRATION, ERROR_GAP, GOLDEN, INPUT_SCHEMA, MANIFEST, MODEL, PIPELINE, RECONSTRUCTION,
-    REFERENCE, SEGMENTS, SQUARED_ERROR, WANDER,
+    self, ABSOLUTE_ERROR, CALIBRATION, ERROR_GAP, GOLDEN, INPUT_SCHEMA, KERNEL, MANIFEST, MODEL, PIPELINE,
+    RECONSTRUCTION, REFERENCE, SEGMENTS, SQUARED_ERROR, WANDER,
 };
 use crate::{
     Calibrated, Error, ErrorModels, FORMAT_VERSION, FileEntry, Manifest, golden, open, sha256_hex, version_of,
@@ -39,6 +39,8 @@ pub struct Parts {
     /// What rows are rebuilt from, if columns are watched together: the reference then has a column of
     /// its errors.
     pub reconstruction: Option<profile::Reconstruction>,
+    /// Where the reference lies among all columns at once, if they are watched so.
+    pub kernel: Option<profile::Kernel>,
 }
 
 /// A bundle as bytes.
@@ -89,6 +91,9 @@ pub fn pack(parts: Parts) -> Result<Packed, Error> {
     }
     if let Some(reconstruction) = &parts.reconstruction {
         files.push((RECONSTRUCTION.to_string(), json(RECONSTRUCTION, reconstruction)?));
+    }
+    if let Some(kernel) = &parts.kernel {
+        files.push((KERNEL.to_string(), json(KERNEL, kernel)?));
     }
     manifest.format_version = FORMAT_VERSION;
     manifest.requires.extend(kinds.into_iter().map(str::to_string));

@@ -8,7 +8,7 @@ use detect::shift::{Wander, Wanders};
 use domain::{EventSchema, Field, FieldType, HarmReference, Task, Version};
 use measure::estimate::GapReference;
 use models::{Linear, Link, Model};
-use profile::reconstruction::Encoded;
+use profile::Encoded;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -83,7 +83,8 @@ fn parts() -> Parts {
         &[0.0, 1.0, 0.0],
     );
     let calibrated = Some(Calibrated { calibration: calibration.unwrap(), gap: Some(gap()) });
-    let wander = Some(Wanders { slice_ms: 1_000, columns: vec![Wander::default(); 2], segments: BTreeMap::new() });
+    let wander =
+        Some(Wanders { slice_ms: 1_000, columns: vec![Wander::default(); 2], segments: BTreeMap::new(), joint: None });
     Parts {
         manifest_without_files: manifest(),
         preprocessor,
@@ -95,6 +96,7 @@ fn parts() -> Parts {
         wander,
         segments: profile::Segments::default(),
         reconstruction: None,
+        kernel: None,
     }
 }
 
@@ -128,6 +130,25 @@ fn axes_are_read_as_written_and_those_that_fit_nothing_are_refused() {
     check(|parts| parts.reconstruction.as_mut().unwrap().axes.clear(), "axes");
     check(|parts| parts.reconstruction.as_mut().unwrap().columns[0].deviation = 0.0, "out of range");
     check(|parts| parts.reconstruction.as_mut().unwrap().columns[0].name = "gone".to_string(), "gone");
+}
+
+#[test]
+fn a_kernel_is_read_as_written_and_one_that_fits_nothing_is_refused() {
+    let with_kernel = || Parts { kernel: profile::Kernel::fit(&rows(), 256, 1).unwrap(), ..parts() };
+    let packed = pack(with_kernel()).unwrap();
+    let bundle = open(&packed.version, &files(&packed)).unwrap();
+    assert!(bundle.kernel.is_some());
+    assert_eq!(bundle.kernel.as_deref(), with_kernel().kernel.as_ref());
+    let check = |change: fn(&mut profile::Kernel), expected: &str| {
+        let mut parts = with_kernel();
+        change(parts.kernel.as_mut().unwrap());
+        let refused = pack(parts).unwrap_err().to_string();
+        assert!(refused.contains("kernel.json") && refused.contains(expected), "{refused}");
+    };
+    check(|kernel| kernel.frequencies[1].truncate(1), "frequencies");
+    check(|kernel| kernel.cumulants[0] = -1.0, "out of range");
+    check(|kernel| kernel.reference.merge(&kernel.reference.clone()), "160 rows, expected the 80");
+    check(|kernel| kernel.columns[0].name = "gone".to_string(), "gone");
 }
 
 fn files(packed: &Packed) -> BTreeMap<String, Vec<u8>> {

@@ -48,7 +48,8 @@ pub struct View {
 }
 
 /// The judge's own part of a journal record is not needed here.
-type JournalRecord = Journal<profile::Counts, Cell, measure::Expected, measure::ChildSums>;
+type JournalRecord =
+    Journal<profile::Counts, Cell, measure::Expected, measure::ChildSums, profile::MeanVector, measure::ScoreCount>;
 
 impl View {
     /// Takes a record of a derived topic. `headers` finds a header's value by name.

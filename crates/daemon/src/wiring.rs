@@ -85,6 +85,7 @@ pub(crate) fn join(config: &Config, layout: &Layout) -> Box<dyn Stage> {
         event_partitions: layout.event_partitions(),
         label_partitions: layout.label_partitions(),
         unlabelled: config.labels.unlabelled,
+        exact_areas: config.accuracy.exact_areas,
         rows_max: track::ROWS_MAX,
     }))
 }
@@ -129,6 +130,7 @@ pub(crate) fn known(bundle: &bundle::Bundle) -> judge::Known {
         class_rates: bundle.manifest.class_rates.clone(),
         segments: bundle.segments.counts.clone(),
         wander: bundle.wander.clone(),
+        kernel: bundle.kernel.clone(),
         gap: match &bundle.errors {
             Some(errors) => errors.gap,
             None => bundle.calibrated.as_ref().and_then(|calibrated| calibrated.gap),

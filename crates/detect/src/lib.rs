@@ -5,7 +5,7 @@
 //! Read in this order: [`distance`] (how far two histograms are apart), [`drift`] (whether that
 //! is more than noise and tolerance), [`chi_square`] (the null behind it), [`correction`] (many
 //! columns at once), [`shift`] (columns over time, within a budget), [`harm`] (realised loss
-//! against its reference), [`paired`] (two versions on the same rows), [`mmd`] (all columns
+//! against its reference), [`paired`] (two versions on the same rows), [`joint`] (all columns
 //! together). For comparison stand beside them, and see single values and rows: [`classic`]
 //! (detectors that others know), [`sample`] (exact distances of raw samples) and [`parity`] (what
 //! other tools would have said).
@@ -17,7 +17,7 @@ pub mod correction;
 pub mod distance;
 pub mod drift;
 pub mod harm;
-pub mod mmd;
+pub mod joint;
 pub mod paired;
 pub mod parity;
 pub mod sample;

@@ -20,6 +20,7 @@
 //! reference has seen the wander (a season longer than the reference counts as drift, and is one
 //! against it), and columns depend on one another positively at most (otherwise Benjamini and
 //! Hochberg lose the factor Σ 1/i of Benjamini and Yekutieli, Annals of Statistics 29, 2001).
+//! Columns together ([`crate::joint`]) are one more of them.
 //! Why not an e-detector as in [`crate::harm`]: it multiplies evidence of successive slices, which
 //! is sound only if the mean *given the past* is tolerated, and a wandering column breaks that.
 
@@ -27,6 +28,8 @@ use crate::chi_square::{survival, upper_quantile};
 use crate::correction::benjamini_hochberg;
 use crate::distance::{self, total};
 use crate::drift::merged;
+use crate::joint::{self, Joint};
+use profile::{Kernel, MeanVector};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -50,13 +53,13 @@ pub struct Wander {
 
 /// Difference of two histograms beyond chance.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Gap {
+pub(crate) struct Gap {
     /// Likelihood ratio statistic G of the merged bins: about chi-square, and with few rows in a bin
     /// far out in the tail much more so than PSI or Pearson's.
-    g: f64,
-    degrees: f64,
+    pub(crate) g: f64,
+    pub(crate) degrees: f64,
     /// n m / (n + m).
-    size: f64,
+    pub(crate) size: f64,
 }
 
 fn gap(reference: &[u64], current: &[u64]) -> Option<Gap> {
@@ -79,10 +82,16 @@ impl Wander {
     #[must_use]
     pub fn measure(slices: &[Vec<u64>]) -> Self {
         let all = sum(slices.iter());
-        let per_length = LENGTHS.map(|length| {
-            let length = usize::try_from(length).unwrap_or(usize::MAX);
+        Self::of_gaps(|length| {
             let runs = slices.chunks_exact(length).map(|run| sum(run.iter()));
-            let gaps: Vec<Gap> = runs.filter_map(|run| gap(&less(&all, &run), &run)).collect();
+            runs.filter_map(|run| gap(&less(&all, &run), &run)).collect()
+        })
+    }
+
+    /// From the gaps of runs of each length, in the order of time.
+    pub(crate) fn of_gaps(gaps: impl Fn(usize) -> Vec<Gap>) -> Self {
+        let per_length = LENGTHS.map(|length| {
+            let gaps = gaps(usize::try_from(length).unwrap_or(usize::MAX));
             (gaps.len() >= RUNS_MIN).then(|| widened(&gaps))
         });
         Self { per_length }
@@ -140,7 +149,7 @@ fn less(all: &[u64], part: &[u64]) -> Vec<u64> {
 /// P((1 + wander × size) × chi-square(1) + chi-square(degrees − 1) > G), the tolerated shift being a
 /// non-centrality of the latter; by Simpson's rule over the normal variable whose square is the
 /// former.
-fn p_value(gap: Gap, wander: f64, tolerance: f64) -> f64 {
+pub(crate) fn p_value(gap: Gap, wander: f64, tolerance: f64) -> f64 {
     let Gap { g, degrees, size } = gap;
     let scale = 1.0 + wander.max(0.0) * size;
     let lambda = tolerance.max(0.0) * size;
@@ -168,14 +177,14 @@ fn p_value(gap: Gap, wander: f64, tolerance: f64) -> f64 {
 /// A column that has shifted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Shifted {
-    /// Its number.
+    /// Its number; that of all columns together is one past the last.
     pub column: usize,
     /// Slices of the run that shows it; its last is the one just fed.
     pub slices: u64,
-    /// Population stability index of the run.
-    pub psi: f64,
-    /// Index at which a run like this just counts as shifted: the found one times the critical G
-    /// over the found G.
+    /// Population stability index of the run; of columns together the squared maximum mean discrepancy.
+    pub distance: f64,
+    /// Distance at which a run like this just counts as shifted; of an index the found one times the
+    /// critical G over the found G.
     pub threshold: f64,
     /// P(a gap like this, if the column only wanders as the reference does and shifts by the
     /// tolerance).
@@ -215,7 +224,21 @@ impl Shift {
     /// Feeds one closed slice, in slice order, once: counts per column, beside those of the
     /// reference. What is returned has shifted; a column may stand there for more than one length.
     pub fn step(&mut self, reference: &[Vec<u64>], slice: &[Vec<u64>]) -> Vec<Shifted> {
+        self.step_with(reference, slice, None)
+    }
+
+    /// The same with all columns together as one more: the slice's sum, and the runs it belongs to.
+    pub fn step_with(
+        &mut self,
+        reference: &[Vec<u64>],
+        slice: &[Vec<u64>],
+        together: Option<(&Kernel, &MeanVector, &mut Joint)>,
+    ) -> Vec<Shifted> {
         let mut found = Vec::new();
+        let mut together = together.map(|(kernel, slice, joint)| {
+            joint.add(slice);
+            (kernel, joint)
+        });
         for (number, length) in LENGTHS.into_iter().enumerate() {
             let Some(run) = self.runs.get_mut(number) else { continue };
             run.columns.resize_with(slice.len().max(run.columns.len()), Vec::new);
@@ -224,21 +247,30 @@ impl Shift {
             if run.slices >= length {
                 let full = std::mem::take(run);
                 let level = (self.alarms_per_slice * length as f64).min(LEVEL_MAX);
-                found.extend(self.look(reference, &full.columns, number, level));
+                let joint = together.as_mut().and_then(|(kernel, joint)| joint.take(kernel, number));
+                found.extend(self.look(reference, &full.columns, joint, (number, level)));
             }
         }
         found
     }
 
     /// Columns of a full run that are beyond chance at this level.
-    fn look(&self, reference: &[Vec<u64>], run: &[Vec<u64>], number: usize, level: f64) -> Vec<Shifted> {
-        let columns: Vec<Option<(Gap, f64)>> = self
+    fn look(
+        &self,
+        reference: &[Vec<u64>],
+        run: &[Vec<u64>],
+        joint: Option<joint::Run>,
+        (number, level): (usize, f64),
+    ) -> Vec<Shifted> {
+        let mut columns: Vec<Option<(Gap, f64)>> = self
             .wander
             .iter()
             .zip(reference)
             .zip(run)
             .map(|((wander, old), new)| Some((gap(old, new)?, wander.of_length(number)?)))
             .collect();
+        // Known to exist even where it says nothing: the correction is for the same number each time.
+        columns.extend(joint.map(|run| run.gap.zip(run.wander)));
         let p_value = |known: &Option<(Gap, f64)>| known.map_or(1.0, |(gap, w)| p_value(gap, w, self.tolerance));
         let p_values: Vec<f64> = columns.iter().map(p_value).collect();
         let rejected = benjamini_hochberg(&p_values, level);
@@ -251,9 +283,17 @@ impl Shift {
             .filter(|(_, (_, is_shifted))| *is_shifted)
             .filter_map(|(column, ((known, p_value), _))| {
                 let (gap, wander) = known?;
-                let psi = distance::psi(reference.get(column)?, run.get(column)?);
-                let share = critical_g(gap, wander, self.tolerance, critical) / gap.g;
-                Some(Shifted { column, slices, psi, threshold: psi * share.clamp(0.0, 1.0), p_value })
+                let critical = critical_g(gap, wander, self.tolerance, critical);
+                let (distance, threshold) = match joint.filter(|_| column == self.wander.len()) {
+                    Some(run) => {
+                        (run.null.squared_discrepancy(gap.g, &gap), run.null.squared_discrepancy(critical, &gap))
+                    }
+                    None => {
+                        let psi = distance::psi(reference.get(column)?, run.get(column)?);
+                        (psi, psi * (critical / gap.g).clamp(0.0, 1.0))
+                    }
+                };
+                Some(Shifted { column, slices, distance, threshold, p_value })
             })
             .collect()
     }
@@ -287,6 +327,9 @@ pub struct Wanders {
     /// The same within each segment that is watched on its own, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub segments: BTreeMap<String, Vec<Wander>>,
+    /// Of all columns together, where the bundle has a kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joint: Option<Wander>,
 }
 
 impl Wanders {
@@ -296,7 +339,9 @@ impl Wanders {
     pub fn fits(&self, columns: usize) -> bool {
         let is_sound = |wander: &Wander| wander.per_length.iter().flatten().all(|w| w.is_finite() && *w >= 0.0);
         let mut all = self.segments.values().chain([&self.columns]);
-        self.slice_ms > 0 && all.all(|of| of.len() == columns && of.iter().all(is_sound))
+        self.slice_ms > 0
+            && all.all(|of| of.len() == columns && of.iter().all(is_sound))
+            && self.joint.iter().all(is_sound)
     }
 }
 

@@ -99,7 +99,7 @@ fn wandering_columns_keep_the_budget_and_a_shift_is_found() {
             .map(|(i, c)| c.slice(&mut random, 200, if i == 3 { 0.4 } else { 0.0 }))
             .collect();
         let shifted = shift.step(&references, &counts);
-        assert!(shifted.iter().all(|s| s.threshold <= s.psi && s.threshold > 0.0), "{shifted:?}");
+        assert!(shifted.iter().all(|s| s.threshold <= s.distance && s.threshold > 0.0), "{shifted:?}");
         shifted.iter().any(|s| s.column == 3)
     });
     assert!(found.is_some_and(|slices| slices <= 16), "{found:?}");

@@ -129,6 +129,7 @@ impl Turn<'_> {
                 metrics,
                 baselines,
                 drift: BTreeMap::new(),
+                joint: None,
                 coverage: None,
                 assumed: 0,
                 maturity: Vec::new(),

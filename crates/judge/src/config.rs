@@ -126,6 +126,8 @@ pub struct Known {
     /// How the columns of the reference wandered from slice to slice; none in bundles of before it
     /// was measured, whose windows are compared one by one.
     pub wander: Option<detect::shift::Wanders>,
+    /// Where the reference lies among all columns at once; none unless they are watched so.
+    pub kernel: Option<std::sync::Arc<profile::Kernel>>,
     /// Realised minus estimated errors on the validation fold; none without a calibration or models of
     /// errors, and then there is no test for concept drift.
     pub gap: Option<measure::estimate::GapReference>,

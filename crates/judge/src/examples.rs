@@ -64,6 +64,12 @@ pub(crate) fn keep_ids(slice: &mut Slice) {
     }
 }
 
+/// Ids of some events of a slice, whatever they are like.
+pub(crate) fn of_slice(slice: &Slice, version: &Version) -> Vec<String> {
+    let sample = slice.examples.get(version).into_iter().flat_map(|sample| sample.values());
+    sample.take(NAMED_MAX).map(|example| example.id.clone()).collect()
+}
+
 /// Ids of events of a slice that are in the bin of a column (by its number) which gained most against
 /// the reference, of all rows or within a segment.
 pub(crate) fn of_shift(

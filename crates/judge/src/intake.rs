@@ -4,14 +4,14 @@ use crate::error::Error;
 use crate::judge::Turn;
 use crate::state::{CellKey, Slice};
 use domain::Version;
-use measure::{Cell, ChildSums, Expected, Forecast};
-use profile::Counts;
+use measure::{Cell, ChildSums, Expected, Forecast, ScoreCount};
+use profile::{Counts, MeanVector};
 use records::journal::{Command, ExpectedCell, JoinCell, JoinPane, Journal, ScorePane, SegmentCell};
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
 /// A record of the journal as the judge reads it.
-pub(crate) type Record = Journal<Counts, Cell, Expected, ChildSums>;
+pub(crate) type Record = Journal<Counts, Cell, Expected, ChildSums, MeanVector, ScoreCount>;
 
 /// Most slices that are open at a time; rows of more are counted and left out.
 pub(crate) const SLICES_MAX: usize = 10_000;
@@ -28,6 +28,7 @@ pub(crate) fn versions(record: &Record) -> BTreeSet<Version> {
         Journal::ExpectedErrors(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         Journal::Segments(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         Journal::Examples(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
+        Journal::Kernel(pane) => pane.cells.iter().map(|c| c.version.clone()).collect(),
         // These need nothing of a version that is not known: they are told by their ids.
         _ => BTreeSet::new(),
     }
@@ -51,6 +52,8 @@ impl Turn<'_> {
             }
             Journal::Segments(pane) => pane.cells.into_iter().for_each(|cell| self.admit_segment(cell)),
             Journal::Examples(pane) => pane.cells.into_iter().for_each(|cell| self.admit_examples(cell)),
+            Journal::Kernel(pane) => pane.cells.into_iter().for_each(|cell| self.admit_together(cell)),
+            Journal::Exact(pane) => pane.cells.into_iter().for_each(|cell| self.admit_exact(cell)),
             Journal::Losses(pane) => pane.cells.into_iter().for_each(|cell| self.admit_losses(cell)),
             Journal::ScoreMarker { marker, .. } => self.state.clock.score_marker(&marker, self.config),
             Journal::JoinMarker(marker) => self.state.clock.join_marker(&marker, self.config),

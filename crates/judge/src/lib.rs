@@ -3,8 +3,8 @@
 //! It never reads a clock, touches a broker or sees a row: panes, markers, commands and run
 //! reports are all it knows, in the order of the journal, and what it says is a function of them.
 //! Read in this order: [`judge`] (how decisions are made), `intake` (journal records into
-//! slices), `clock` (closed, mature, final), `windows`, `coverage`, `estimated`, `drift`, `shifts` (drift
-//! over time), `examples` (events that alerts name), `harm`, `concept`, `probation`, `alerts`, `policy` (when to retrain), `runs`, `promotion`,
+//! slices), `clock` (closed, mature, final), `windows`, `coverage`, `estimated`, `exact` (areas), `drift`, `shifts` (drift
+//! over time), `together` (all columns at once), `examples` (events that alerts name), `harm`, `concept`, `probation`, `alerts`, `policy` (when to retrain), `runs`, `promotion`,
 //! `imposed` (when another run has decided),
 //! `state`, [`config`].
 
@@ -18,6 +18,7 @@ mod drift;
 mod emit;
 mod error;
 mod estimated;
+mod exact;
 mod examples;
 mod gaps;
 mod harm;
@@ -31,6 +32,7 @@ mod runs;
 mod shifts;
 mod stage;
 mod state;
+mod together;
 mod windows;
 
 pub use config::{Budget, Config, Known, Retrain};

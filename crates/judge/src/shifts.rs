@@ -12,13 +12,17 @@ use crate::error::Error;
 use crate::examples;
 use crate::judge::Turn;
 use crate::state::{Scored, Slice};
+use crate::together::TOGETHER;
+use detect::joint::Joint;
 use detect::shift::{LENGTHS, Shift, Shifted, Wander, Wanders};
 use domain::Version;
+use profile::{Kernel, MeanVector};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Tiers of drift that are seen without labels, in the order in which they are told.
 pub(crate) const TIERS: [&str; 2] = ["output", "feature"];
+const OUTPUT_TIER: &str = TIERS[0];
 /// A version's part of a slice from which the slice shows it: of one that two versions share each saw
 /// some hours or partitions only, which differ from a whole slice without any drift.
 const WHOLE: f64 = 0.9;
@@ -30,6 +34,9 @@ const QUIET_SLICES: u64 = 5;
 const CONCENTRATED: f64 = 2.0;
 /// Most columns that a detail names.
 const NAMED_MAX: usize = 10;
+
+/// All columns at once: the bundle's kernel, a slice's sum and the runs it belongs to.
+type Together<'a> = (&'a Kernel, &'a MeanVector, &'a mut Joint);
 
 /// The version whose slices are watched, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -148,12 +155,20 @@ impl Turn<'_> {
                     }
                 }
                 let watch = Watch::new(version.clone(), &known, self.config);
+                let wander = known.wander.as_ref().and_then(|wander| wander.joint);
+                let joint = wander.filter(|_| known.kernel.is_some()).map(Joint::new);
+                self.state.joint = joint.map(|joint| (version.clone(), joint));
                 self.out.count("vigie.judge.columns_unwatched", unwatched(&watch, &known).len() as u64);
                 watch
             }
         };
         watch.remember(start_ms, end_ms);
-        let result = self.step_watch(&mut watch, end_ms, (slice, scored), &known);
+        let sum = self.sum_together(start_ms, version, &known).cloned().unwrap_or_default();
+        let mut joint = self.state.joint.take();
+        let together = known.kernel.as_deref().zip(joint.as_mut()).filter(|(_, (of, _))| of == version);
+        let together = together.map(|(kernel, (_, joint))| (kernel, &sum, joint));
+        let result = self.step_watch(&mut watch, end_ms, (slice, scored, together), &known);
+        self.state.joint = joint;
         self.state.drift = Some(watch);
         result
     }
@@ -162,10 +177,10 @@ impl Turn<'_> {
         &mut self,
         watch: &mut Watch,
         end_ms: i64,
-        (slice, scored): (&Slice, &Scored),
+        (slice, scored, together): (&Slice, &Scored, Option<Together<'_>>),
         known: &Known,
     ) -> Result<(), Error> {
-        let unwatched = unwatched(watch, known);
+        let (unwatched, mut together) = (unwatched(watch, known), together);
         let version = watch.version.clone();
         let mut by = std::mem::replace(&mut watch.by, By::Shift(Vec::new()));
         let result = match &mut by {
@@ -174,7 +189,9 @@ impl Turn<'_> {
                 self.watch_windows(windowed, &version, (start_ms, end_ms), (slice, scored), known)
             }
             By::Shift(tiers) => tiers.iter_mut().zip(TIERS).try_for_each(|(tier, name)| {
-                let found = tier.step(known, &version, slice, scored);
+                // Columns together are looked at beside the single ones.
+                let together = if name == OUTPUT_TIER { None } else { together.take() };
+                let found = tier.step((known, &version), (slice, scored), together);
                 tier.fed = tier.fed.saturating_add(1);
                 let Some(longest) = found.iter().map(|(_, shifted)| shifted.slices).max() else {
                     let finding = Finding { name: "vigie.drift", tier: name, span_ms: (watch.run_start_ms(1), end_ms) };
@@ -192,7 +209,12 @@ impl Turn<'_> {
 }
 
 impl Tier {
-    fn step(&mut self, known: &Known, version: &Version, slice: &Slice, scored: &Scored) -> Vec<(Place, Shifted)> {
+    fn step(
+        &mut self,
+        (known, version): (&Known, &Version),
+        (slice, scored): (&Slice, &Scored),
+        together: Option<Together<'_>>,
+    ) -> Vec<(Place, Shifted)> {
         let reference = &known.reference;
         let counts = |place: &Place| {
             let (number, bins) = (place.number, reference.layout.bin_count(place.number));
@@ -205,8 +227,11 @@ impl Tier {
             (old.unwrap_or_default(), new.unwrap_or_default())
         };
         let (old, new): (Vec<_>, Vec<_>) = self.columns.iter().map(counts).unzip();
-        let found = self.shift.step(&old, &new).into_iter();
-        found.filter_map(|shifted| Some((self.columns.get(shifted.column)?.clone(), shifted))).collect()
+        let found = self.shift.step_with(&old, &new, together).into_iter();
+        // One past the last column are all of them together.
+        let together = Place { number: reference.layout.columns.len(), segment: None };
+        let place = |shifted: &Shifted| self.columns.get(shifted.column).unwrap_or(&together).clone();
+        found.map(|shifted| (place(&shifted), shifted)).collect()
     }
 }
 
@@ -233,25 +258,32 @@ fn evidence(
             *likeliest = shifted;
         }
     }
-    let of_all: BTreeMap<usize, f64> =
-        by_column.iter().filter(|(p, _)| p.segment.is_none()).map(|(p, shifted)| (p.number, shifted.psi)).collect();
+    let of_all: BTreeMap<usize, f64> = by_column
+        .iter()
+        .filter(|(p, _)| p.segment.is_none())
+        .map(|(p, shifted)| (p.number, shifted.distance))
+        .collect();
     let says_more = |place: &Place, shifted: &Shifted| {
         let all = of_all.get(&place.number).filter(|_| place.segment.is_some());
-        all.is_none_or(|psi| shifted.psi > CONCENTRATED * psi)
+        all.is_none_or(|psi| shifted.distance > CONCENTRATED * psi)
     };
-    let name = |number: usize| reference.layout.columns.get(number).map_or("", |column| column.name.as_str());
+    let name = |number: usize| reference.layout.columns.get(number).map_or(TOGETHER, |column| column.name.as_str());
     let told = by_column.into_iter().filter(|(place, shifted)| says_more(place, shifted));
     let named = told.map(|(place, shifted)| (name(place.number).to_owned(), (place.segment, shifted))).collect();
-    let ranked = drift::worst_first(reference, named, |(_, shifted): &(_, Shifted)| shifted.psi);
+    let ranked = drift::worst_first(reference, named, |(_, shifted): &(_, Shifted)| shifted.distance);
     let worst = ranked.first().map(|(_, (_, shifted))| *shifted);
-    let examples = ranked.first().and_then(|(column, (segment, _))| {
-        let number = reference.layout.position(column)?;
-        Some(examples::of_shift(known, slice, version, (number, segment.as_deref())))
+    let examples = ranked.first().map(|(column, (segment, _))| match reference.layout.position(column) {
+        Some(number) => examples::of_shift(known, slice, version, (number, segment.as_deref())),
+        None => examples::of_slice(slice, version),
     });
-    let mut detail = worst.map_or_else(String::new, |worst| {
+    let mut detail = ranked.first().map_or_else(String::new, |(column, (_, worst))| {
+        let (distance, what) = match column.as_str() {
+            TOGETHER => ("squared MMD of all columns together", "they"),
+            _ => ("PSI", "the column"),
+        };
         format!(
-            "PSI {:.4} over the last {} slices, p {:.1e} given how the column wandered in training",
-            worst.psi, worst.slices, worst.p_value
+            "{distance} {:.4} over the last {} slices, p {:.1e} given how {what} wandered in training",
+            worst.distance, worst.slices, worst.p_value
         )
     });
     if ranked.iter().any(|(column, _)| column != OUTPUT) {
@@ -263,7 +295,7 @@ fn evidence(
         detail.push_str(&format!("; the reference has too few slices to watch {named}{more}"));
     }
     Evidence {
-        value: worst.map_or(0.0, |worst| worst.psi),
+        value: worst.map_or(0.0, |worst| worst.distance),
         threshold: worst.map_or(0.0, |worst| worst.threshold),
         features: ranked.into_iter().map(|(column, (segment, _))| placed(column, segment.as_deref())).collect(),
         examples: examples.unwrap_or_default(),

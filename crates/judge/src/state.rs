@@ -7,22 +7,27 @@ use crate::concept::Concept;
 use crate::config::Config;
 use crate::coverage::Covered;
 use crate::error::Error;
+use crate::exact::Kept;
 use crate::harm::Monitors;
 use crate::policy::Policy;
 use crate::probation::Probation;
 use crate::shifts::Watch;
+use detect::joint::Joint;
 use domain::{Fingerprint, Harm, LineUp, Member, SourcePartition, Task, Version};
 use measure::{Cell, Forecast, Labels};
-use profile::Counts;
+use profile::{Counts, MeanVector};
 use records::control::Run;
 use records::example::{Example, Losses};
 use records::journal::Phase;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Layout of the checkpoint. That of before is read too, but for numbers: what it lacks stands at the end.
-const FORMAT: u32 = 6;
-const FORMAT_BEFORE: u32 = 5;
+/// Layout of the checkpoint. Earlier ones are read too: what they lack stands at the end.
+const FORMAT: u32 = 7;
+/// Had no losses; of numbers it is not read.
+const FORMAT_LOSSES: u32 = 5;
+/// Had nothing of all columns together, and no scores.
+const FORMAT_TOGETHER: u32 = 6;
 /// Judged slices whose label counts are remembered.
 const HISTORY_MAX: usize = 10_000;
 /// Ids of commands that are remembered, newest last.
@@ -135,6 +140,12 @@ pub(crate) struct State {
     commands_in_order: VecDeque<String>,
     /// Losses of sampled rows of slices that are not judged yet. From format 6 on.
     pub(crate) losses: BTreeMap<i64, BTreeMap<Version, Losses>>,
+    /// Sums over all columns at once, by slice and version, until the window is final. From format 7 on.
+    pub(crate) together: BTreeMap<i64, BTreeMap<Version, MeanVector>>,
+    /// Runs of them, of the version whose drift is watched. From format 7 on.
+    pub(crate) joint: Option<(Version, Joint)>,
+    /// Scores of labelled rows by slice, where areas are to be exact. From format 7 on.
+    pub(crate) exact: BTreeMap<i64, Kept>,
 }
 
 impl State {
@@ -166,6 +177,9 @@ impl State {
             commands: BTreeSet::new(),
             commands_in_order: VecDeque::new(),
             losses: BTreeMap::new(),
+            together: BTreeMap::new(),
+            joint: None,
+            exact: BTreeMap::new(),
         }
     }
 
@@ -177,9 +191,14 @@ impl State {
         // A judge of before could not read numbers that a newer join had summed, and passed over them: what
         // it knows of a regression may lack rows, and is read from the journal again.
         let may_lack_rows = config.shape.task == Task::Regression;
-        if head == (FORMAT_BEFORE, config.slices.length_ms) && !may_lack_rows {
-            // No losses: a map of none.
-            let bytes = [bytes, &[0]].concat();
+        // Of maps and of what may be missing.
+        let lacking: &[u8] = match head.0 {
+            FORMAT_LOSSES if !may_lack_rows => &[0, 0, 0, 0],
+            FORMAT_TOGETHER => &[0, 0, 0],
+            _ => &[],
+        };
+        if !lacking.is_empty() && head.1 == config.slices.length_ms {
+            let bytes = [bytes, lacking].concat();
             return Ok(Self { format: FORMAT, ..records::from_postcard(&bytes)? });
         }
         if head != ours {

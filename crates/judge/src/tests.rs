@@ -6,5 +6,6 @@ mod decisions;
 mod drift;
 pub(crate) mod fixtures;
 mod simulation;
+mod together;
 mod windows;
 mod world;

@@ -42,6 +42,7 @@ impl Turn<'_> {
         let expected = estimated::by_window(slice);
         let mut cells = self.cells_by_window(slice, moment);
         let mut drift = self.drift_by_window(slice);
+        let joint = self.joint_by_version(start_ms);
         let counted = slice.cells.iter().filter(|(key, _)| counts(moment, key.phase));
         let mut intervals = self.intervals(counted.map(|(key, cell)| (key.segment.as_str(), &key.version, cell)));
         for place in expected.keys().chain(drift.keys()) {
@@ -59,6 +60,9 @@ impl Turn<'_> {
             let of_segment = of_segment.max(profiles.map(|(_, profile)| profile.rows()).sum());
             let (mut metrics, baselines) = self.measured(rates_of(slice, version).as_ref(), cell);
             metrics.extend(intervals.remove(&(segment.as_str(), version.as_str())).unwrap_or_default());
+            if is_all_rows {
+                metrics.extend(self.exact_areas(start_ms, moment, version, cell.served.rows()));
+            }
             let record = Window {
                 window: window.clone(),
                 clock: Clock::EventTime,
@@ -71,6 +75,7 @@ impl Turn<'_> {
                 metrics,
                 baselines,
                 drift: drift.remove(&(segment.clone(), version.clone())).unwrap_or_default(),
+                joint: joint.get(version).filter(|_| is_all_rows).copied(),
                 coverage: covered.and_then(Covered::share),
                 assumed: covered.map_or(0, Covered::assumed),
                 maturity: covered.map(|covered| covered.maturity(moment, self.config)).unwrap_or_default(),
@@ -180,7 +185,7 @@ fn rates_of(slice: &Slice, version: &str) -> Option<Version> {
 }
 
 /// Whether cells of a phase are in a window at this moment.
-fn counts(moment: Moment, phase: Phase) -> bool {
+pub(crate) fn counts(moment: Moment, phase: Phase) -> bool {
     match moment {
         Moment::Closed => false,
         Moment::Mature => phase == Phase::Mature,
@@ -188,7 +193,7 @@ fn counts(moment: Moment, phase: Phase) -> bool {
     }
 }
 
-fn as_record(estimate: measure::Estimate) -> Estimate {
+pub(crate) fn as_record(estimate: measure::Estimate) -> Estimate {
     Estimate { value: estimate.value, low: estimate.low, high: estimate.high }
 }
 

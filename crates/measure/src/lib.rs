@@ -5,7 +5,7 @@
 //! again exactly. Ratios, roots and logarithms are computed from the sums, once, by the judge.
 //! Read in this order: [`cell`] (what a label adds), [`loss`](mod@loss) (the loss of a row),
 //! [`performance`] (one version's sums), its kinds [`binary`], [`multiclass`], [`regression`],
-//! [`curve`] (areas), [`ErrorBins`] (sizes of errors), [`cost`](mod@cost), [`bets`] (sums of the sequential tests), [`baseline`],
+//! [`curve`] (areas), [`ExactScores`] (areas without bins), [`ErrorBins`] (sizes of errors), [`cost`](mod@cost), [`bets`] (sums of the sequential tests), [`baseline`],
 //! [`interval`], [`sequence`] (an interval for every look), [`estimate`] (performance before labels),
 //! [`weighted`] (where labels never come for some rows).
 
@@ -20,6 +20,7 @@ pub mod curve;
 mod error;
 mod error_bins;
 pub mod estimate;
+mod exact;
 pub mod interval;
 pub mod loss;
 pub mod multiclass;
@@ -40,6 +41,7 @@ pub use curve::{Auc, AveragePrecision};
 pub use error::Error;
 pub use error_bins::{Coverage, ErrorBins, PredictionInterval};
 pub use estimate::{Calibration, ChildSums, Expected, Forecast, ScoreMap};
+pub use exact::{ExactScores, ScoreCount};
 pub use interval::Estimate;
 pub use loss::{Shape, loss, predicted_class};
 pub use multiclass::Multiclass;

@@ -1,17 +1,20 @@
 //! Mergeable column statistics: what a window's rows look like, in counts that add up exactly.
 //!
-//! It never does I/O, never keeps a value of a row, and never computes a floating-point sum:
-//! counts of 64 bits are all there is, so that any cut, order and replica count gives the same
-//! bytes. Tests on these counts live in `detect`.
+//! It never does I/O, never keeps a value of a row, and never sums floating-point numbers over live
+//! rows: counts and integers of 64 bits are all there is, so that any cut, order and replica count gives
+//! the same bytes. Tests on these live in `detect`.
 //! Read in this order: [`layout`] (the bins of every column), [`edges`] (where they come from),
 //! [`observe`] (rows into counts, the data path), [`counts`] (merge, subtract, bytes), [`segments`]
 //! (rows of which value),
-//! [`reference`](mod@reference) (what a bundle carries), [`reconstruction`] (columns together),
-//! [`error`].
+//! [`reference`](mod@reference) (what a bundle carries), [`encoded`] (columns of any kind as numbers),
+//! [`reconstruction`] and [`kernel`] (columns together), [`error`].
 
 pub mod counts;
 pub mod edges;
+pub mod encoded;
 pub mod error;
+pub mod kernel;
+mod kernel_fit;
 pub mod layout;
 mod lookup;
 pub mod observe;
@@ -20,7 +23,9 @@ pub mod reference;
 pub mod segments;
 
 pub use counts::Counts;
+pub use encoded::Encoded;
 pub use error::Error;
+pub use kernel::{Kernel, MeanVector, Standardised};
 pub use layout::{Bins, ColumnLayout, Layout};
 pub use reconstruction::Reconstruction;
 pub use reference::Reference;

@@ -1,17 +1,21 @@
 //! `p.journal`: the judge's only input. One partition, so its order is the order of decisions.
 
-use crate::example::{Example, Losses};
+pub use crate::pane::{
+    EXACT_SCORES_MAX, ExactCell, ExactPane, ExampleCell, ExamplePane, ExpectedCell, ExpectedPane, KernelCell,
+    KernelPane, LossCell, LossPane, SegmentCell, SegmentPane,
+};
 use crate::tracking::{Marker, StreamKind};
-use domain::{Fingerprint, HarmReference, SourcePartition, Version};
+use domain::{HarmReference, SourcePartition, Version};
 use serde::{Deserialize, Serialize};
 
 /// A record of `p.journal`. `P` is the profile of a score pane (`profile::Counts`), `C` the cell
 /// of a join pane (`measure::Cell`), `E` what scores expect of themselves (`measure::Expected`), `R`
-/// what child models expect of the errors of numbers (`measure::ChildSums`).
+/// what child models expect of the errors of numbers (`measure::ChildSums`), `K` a sum of a kernel's vectors
+/// (`profile::MeanVector`), `S` the rows at a score (`measure::ScoreCount`).
 ///
 /// postcard numbers the variants: new ones come last, so that what format 1 wrote is read as it was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Journal<P, C, E = (), R = ()> {
+pub enum Journal<P, C, E = (), R = (), K = (), S = ()> {
     /// What one transaction of score saw of one event partition.
     ScorePane(ScorePane<P>),
     /// Score's watermark of one event partition passed the end of a slice, or it became idle.
@@ -65,107 +69,12 @@ pub enum Journal<P, C, E = (), R = ()> {
     /// How wrong the predictions for a sample of the labelled rows of a step of join were; from format 6
     /// on.
     Losses(LossPane),
-}
-
-/// See [`Journal::Losses`]: beside the panes of the same step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LossPane {
-    /// Partition of `p.tracking`.
-    pub tracking_partition: i32,
-    /// First offset seen.
-    pub from_offset: i64,
-    /// Last offset seen.
-    pub to_offset: i64,
-    /// One cell per slice and version.
-    pub cells: Vec<LossCell>,
-}
-
-/// Mature labelled rows of one slice and version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LossCell {
-    /// Start of the slice of the event times.
-    pub slice_start_ms: i64,
-    /// The version that published the predictions.
-    pub version: Version,
-    /// Changes of their losses, as the harm tests define them.
-    pub losses: Losses,
-}
-
-/// See [`Journal::Examples`]: beside the score pane of the same rows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExamplePane {
-    /// The event partition.
-    pub source: SourcePartition,
-    /// First offset seen.
-    pub from_offset: i64,
-    /// Last offset seen.
-    pub to_offset: i64,
-    /// One cell per slice and champion.
-    pub cells: Vec<ExampleCell>,
-}
-
-/// Events of one slice that one champion scored: those with the smallest fingerprints, which is a fair
-/// sample and the same one however panes are cut.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExampleCell {
-    /// Start of the slice.
-    pub slice_start_ms: i64,
-    /// The champion; bins are those of its reference.
-    pub version: Version,
-    /// By fingerprint of their ids, ascending; at most [`crate::example::EXAMPLES_MAX`].
-    pub examples: Vec<(Fingerprint, Example)>,
-}
-
-/// See [`Journal::Segments`]: beside the score pane of the same rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SegmentPane<P> {
-    /// The event partition.
-    pub source: SourcePartition,
-    /// First offset seen.
-    pub from_offset: i64,
-    /// Last offset seen.
-    pub to_offset: i64,
-    /// One cell per slice, champion and segment.
-    pub cells: Vec<SegmentCell<P>>,
-}
-
-/// Rows of one slice and segment that one champion scored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SegmentCell<P> {
-    /// Start of the slice.
-    pub slice_start_ms: i64,
-    /// The champion; the profile's bins are those of its reference.
-    pub version: Version,
-    /// `name=value`.
-    pub segment: String,
-    /// Column statistics, without rows after the window was final.
-    pub profile: P,
-}
-
-/// See [`Journal::Expected`]: beside the score pane of the same rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExpectedPane<E> {
-    /// The event partition.
-    pub source: SourcePartition,
-    /// First offset seen.
-    pub from_offset: i64,
-    /// Last offset seen.
-    pub to_offset: i64,
-    /// The cells.
-    pub cells: Vec<ExpectedCell<E>>,
-}
-
-/// Expected performance of one champion on rows of one slice and segment whose labels are not known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExpectedCell<E> {
-    /// Start of the slice.
-    pub slice_start_ms: i64,
-    /// The champion, whose bundle holds the calibration.
-    pub version: Version,
-    /// `*` for all rows, else `name=value`.
-    pub segment: String,
-    /// The sums, without rows after the window was final.
-    pub expected: E,
+    /// What one transaction of score saw of one event partition, of all columns at once, where they are
+    /// watched so; from format 7 on.
+    Kernel(KernelPane<K>),
+    /// The scores of the labelled rows of a step of join themselves, where areas under curves are to be
+    /// exact; from format 7 on.
+    Exact(ExactPane<S>),
 }
 
 /// See [`Journal::Gap`]: retention passed a committed offset, and reading went on at the first

@@ -51,6 +51,10 @@ pub struct Window {
     /// without a label are said to be censored.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub weighted: BTreeMap<String, Estimate>,
+    /// How far all columns together are from the champion's reference, where they are watched so; only
+    /// in records of all rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joint: Option<Joint>,
     /// Realised minus estimated metrics, once labels are mature.
     #[serde(default)]
     pub realised_minus_estimated: BTreeMap<String, Difference>,
@@ -98,6 +102,20 @@ pub struct Estimate {
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
+}
+
+/// Drift of all columns together against the champion's reference.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Joint {
+    /// Squared maximum mean discrepancy, free of what chance adds: about 0, and below it half of the time,
+    /// where nothing differs; at most 2.
+    pub squared_mmd: f64,
+    /// Value above which it counts as drift, given the sample sizes and the tolerance.
+    pub threshold: f64,
+    /// p value of "the shift is at most the tolerance".
+    pub p_value: f64,
+    /// Whether it counts as drift: of this window alone.
+    pub drifted: bool,
 }
 
 /// Drift of one column against the champion's reference.

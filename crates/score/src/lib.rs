@@ -6,12 +6,13 @@
 //! Read in this order: [`config`], [`stage`] (the state machine), `partition` (watermark and
 //! line-up of one partition), `promotions` (which line-up comes when, by decision or by an imposed
 //! table), `live` (a verified bundle), `run` (one batch), then what is written: `publish`, `tracking`,
-//! `pane`, `segments`, `examples`, `expected`, `marker`.
+//! `pane`, `segments`, `kernel`, `examples`, `expected`, `marker`.
 
 pub mod config;
 pub mod error;
 mod examples;
 mod expected;
+mod kernel;
 mod live;
 mod marker;
 pub mod metrics;

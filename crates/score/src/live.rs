@@ -6,7 +6,7 @@ use arrow::datatypes::{Field, Schema};
 use bundle::RowErrors;
 use domain::{FieldType, Task};
 use profile::reconstruction::RECONSTRUCTION_ERROR;
-use profile::{Counts, Reconstruction, Reference, SegmentValues};
+use profile::{Counts, Kernel, Reconstruction, Reference, SegmentValues, Standardised};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -51,6 +51,8 @@ pub(crate) struct Live {
     pub(crate) half_width: Option<f64>,
     /// How columns are watched together, if they are.
     reconstruction: Option<Arc<Reconstruction>>,
+    /// The kernel of all columns at once, if they are watched so.
+    pub(crate) kernel: Option<Arc<Kernel>>,
     model: Arc<dyn Apply>,
 }
 
@@ -84,7 +86,10 @@ impl Live {
         let live = Self::watching(model, Arc::clone(&bundle.reference), bundle.reconstruction.clone(), config)?;
         let profiled_segments = Arc::new(profiled_segments(&bundle.segments, config));
         let half_width = manifest.interval.map(|interval| interval.half_width);
-        Ok(Self { calibration: bundle.calibrated.clone(), half_width, profiled_segments, ..live })
+        let kernel = bundle.kernel.clone();
+        let live = Self { calibration: bundle.calibrated.clone(), half_width, profiled_segments, kernel, ..live };
+        live.standardised(&RecordBatch::new_empty(config.format.schema.arrow()))?;
+        Ok(live)
     }
 
     /// Without a watch over columns together.
@@ -109,9 +114,17 @@ impl Live {
         let values = |column: &str| SegmentValues::new(&reference.layout, column, is_boolean(column));
         let segments = config.segments.iter().map(|s| values(&s.column)).collect();
         let profiled_segments = Arc::default();
-        let (calibration, half_width) = (None, None);
-        let live =
-            Self { reference, outputs, segments, profiled_segments, calibration, half_width, reconstruction, model };
+        let live = Self {
+            reference,
+            outputs,
+            segments,
+            profiled_segments,
+            calibration: None,
+            half_width: None,
+            reconstruction,
+            kernel: None,
+            model,
+        };
         let profiled = live.profiled(&empty, &[], config)?;
         live.reference.layout.observe(&profiled, &[], &mut Counts::default()).map_err(|e| e.to_string())?;
         Ok(live)
@@ -133,6 +146,13 @@ impl Live {
             push(RECONSTRUCTION_ERROR, Arc::new(Float64Array::from(errors)));
         }
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| e.to_string())
+    }
+
+    /// The rows as the kernel takes them, if there is one.
+    pub(crate) fn standardised(&self, rows: &RecordBatch) -> Result<Option<(&Kernel, Standardised)>, String> {
+        let Some(kernel) = &self.kernel else { return Ok(None) };
+        let rows = Standardised::of(&kernel.columns, rows).map_err(|e| e.to_string())?;
+        Ok(Some((kernel.as_ref(), rows)))
     }
 
     /// Scores rows of the champion, and what errors it expects, as far as it knows.

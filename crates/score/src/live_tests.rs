@@ -10,8 +10,8 @@ use domain::{
     SourcePartition, Stage as _, Task, TopicRole,
 };
 use models::{Linear, Link, Model};
+use profile::Encoded;
 use profile::Reconstruction;
-use profile::reconstruction::Encoded;
 use records::control::{Control, Promotion, PromotionCause};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ fn bundle() -> Arc<bundle::Bundle> {
     let model = Model::Linear(Linear::new(Link::Sigmoid { factor: 1.0 }, vec![weights], vec![-0.4]).unwrap());
     let layout = profile::Layout::from_rows(&rows(), 16).unwrap();
     let mut counts = profile::Counts::default();
-    layout.observe(&rows(), &[0, 1, 2], &mut counts).unwrap();
+    layout.observe(&rows(), &(0..80).collect::<Vec<u32>>(), &mut counts).unwrap();
     let reference = profile::Reference { layout, counts, importance: vec![0.5, 0.5] };
     let parts = bundle::Parts {
         manifest_without_files,
@@ -83,6 +83,7 @@ fn bundle() -> Arc<bundle::Bundle> {
         wander: None,
         segments: profile::Segments::default(),
         reconstruction: None,
+        kernel: profile::Kernel::fit(&rows(), 256, 1).unwrap(),
     };
     let packed = bundle::pack(parts).unwrap();
     Arc::new(bundle::open(&packed.version, &packed.files.into_iter().collect()).unwrap())

@@ -3,12 +3,13 @@
 use crate::Error;
 use crate::examples::Examples;
 use crate::expected::{Adding, ExpectedSums};
+use crate::kernel::KernelSums;
 use crate::run::{Batch, ScoredRun};
 use crate::segments::{SegmentProfiles, Segmented};
 use crate::tracking::push;
 use domain::{Outputs, TopicRole, Version};
 use measure::{ChildSums, Expected};
-use profile::Counts;
+use profile::{Counts, MeanVector};
 use records::journal::{Journal, ScoreCell, ScorePane};
 use records::kind;
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ pub(crate) const BYTES_MAX: usize = 512 * 1024;
 
 /// A journal record as score writes it. The cell of a join pane is a type score does not know;
 /// postcard numbers the variants, so those without a cell have the same bytes for any such type.
-pub(crate) type Entry = Journal<Counts, (), Expected, ChildSums>;
+pub(crate) type Entry = Journal<Counts, (), Expected, ChildSums, MeanVector>;
 
 /// Appends one journal record.
 pub(crate) fn push_entry(out: &mut Outputs, entry: &Entry) -> Result<(), Error> {
@@ -33,6 +34,7 @@ pub(crate) struct Cells {
     expected: ExpectedSums,
     segments: SegmentProfiles,
     examples: Examples,
+    kernel: KernelSums,
 }
 
 impl Cells {
@@ -50,6 +52,7 @@ impl Cells {
         slots.sort_unstable();
         let mut adding = Adding::new(batch, scored);
         let mut segmented = Segmented::new(batch, scored);
+        let standardised = scored.champion.standardised(&scored.rows).map_err(Error::Pane)?;
         for of_slice in slots.chunk_by(|a, b| a.0 == b.0) {
             let Some((slice_start_ms, _, _)) = of_slice.first().copied() else { continue };
             let version = champion.version.clone();
@@ -73,6 +76,9 @@ impl Cells {
             let place = (slice_start_ms, &champion.version);
             self.segments.add(&rows, scored, place, &merged, &mut segmented)?;
             self.examples.add(batch, &rows, scored, place, (&merged, &segmented))?;
+            if let Some(standardised) = &standardised {
+                self.kernel.add(standardised, place, &merged);
+            }
             if let Some(adding) = &mut adding {
                 self.expected.add(batch, scored, place, &merged, adding);
             }
@@ -89,6 +95,7 @@ impl Cells {
         write_pane(Entry::ScorePane(pane), out)?;
         self.segments.write(batch, out)?;
         self.examples.write(batch, out)?;
+        self.kernel.write(batch, out)?;
         self.expected.write(batch, out)
     }
 }
@@ -101,6 +108,7 @@ pub(crate) fn write_pane(mut pane: Entry, out: &mut Outputs) -> Result<(), Error
         Entry::ExpectedErrors(pane) => pane.cells.len(),
         Entry::Segments(pane) => pane.cells.len(),
         Entry::Examples(pane) => pane.cells.len(),
+        Entry::Kernel(pane) => pane.cells.len(),
         _ => return push_entry(out, &pane),
     };
     if cells == 0 {
@@ -118,6 +126,7 @@ pub(crate) fn write_pane(mut pane: Entry, out: &mut Outputs) -> Result<(), Error
         (Entry::ExpectedErrors(first), Entry::ExpectedErrors(second)) => cut(&mut first.cells, &mut second.cells),
         (Entry::Segments(first), Entry::Segments(second)) => cut(&mut first.cells, &mut second.cells),
         (Entry::Examples(first), Entry::Examples(second)) => cut(&mut first.cells, &mut second.cells),
+        (Entry::Kernel(first), Entry::Kernel(second)) => cut(&mut first.cells, &mut second.cells),
         _ => {}
     }
     write_pane(pane, out)?;

@@ -40,10 +40,11 @@ mod tests;
 use crate::error::Error;
 use crate::rules::Rules;
 use domain::{Input, OutputRecord, Outputs, RawBatch, SourcePartition, Stage, StageError, Task, TopicRole, Unlabelled};
-use measure::{Cell, Shape};
+use measure::{Cell, ScoreCount, Shape};
 use pane::Pane;
 use records::journal::{
-    ArrivedCell, ArrivedPane, Coverage, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal, LossCell, LossPane,
+    ArrivedCell, ArrivedPane, Coverage, ExactCell, ExactPane, JoinCell, JoinCounters, JoinMarker, JoinPane, Journal,
+    LossCell, LossPane,
 };
 use records::tracking::Tracking;
 use records::{RECORD_HEADER, kind};
@@ -56,7 +57,7 @@ const PANE_BYTES: usize = 512 * 1024;
 
 /// The record type of `p.journal` as join writes it: the profile type of score's panes does not
 /// occur in the variants written here, and does not change their bytes.
-type Written = Journal<(), Cell>;
+type Written = Journal<(), Cell, (), (), (), ScoreCount>;
 
 /// What join must know.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +72,8 @@ pub struct JoinConfig {
     pub label_partitions: usize,
     /// What a prediction means whose label never came.
     pub unlabelled: Unlabelled,
+    /// Tell the scores of labelled rows themselves, for exact areas under curves.
+    pub exact_areas: bool,
     /// Rows of one event or label partition that are held in one tracking partition at a time, by
     /// that partition's own watermark; see [`ROWS_MAX`]. What is beyond it is left out of
     /// everything and counted.
@@ -136,7 +139,7 @@ impl Join {
             return Err(Error::Unassigned(batch.source.to_string()));
         };
         let table = &mut partition.table;
-        let mut pane = Pane::new(config.shape);
+        let mut pane = Pane::new(config.shape, config.exact_areas);
         let (events_were, labels_were) = (table.events_ms, table.labels_ms);
         let counters_were = table.counters;
         let mut idleness_changed = false;
@@ -148,8 +151,9 @@ impl Join {
         let number = batch.source.partition;
         let range = (batch.first_offset().unwrap_or_default(), batch.last_offset().unwrap_or_default());
         let (coverage, losses) = (pane.coverage(), pane.take_losses(&table.names));
+        let exact = pane.take_exact(&table.names);
         let (changed, arrived) = pane.into_cells(&table.names);
-        push_panes(out, number, range, (changed, coverage), (arrived, losses))?;
+        push_panes(out, number, range, (changed, coverage), (arrived, losses, exact))?;
         let passed = |was: Option<i64>, now: Option<i64>| {
             was.map(|w| config.rules.slices.start(w)) != now.map(|w| config.rules.slices.start(w))
         };
@@ -221,11 +225,14 @@ fn push_panes(
     tracking_partition: i32,
     (from_offset, to_offset): (i64, i64),
     (changed, coverage): (Vec<JoinCell<Cell>>, Vec<Coverage>),
-    (arrived, losses): (Vec<ArrivedCell<Cell>>, Vec<LossCell>),
+    (arrived, losses, exact): (Vec<ArrivedCell<Cell>>, Vec<LossCell>, Vec<ExactCell<ScoreCount>>),
 ) -> Result<(), Error> {
     let mut parts = Vec::new();
     if !losses.is_empty() {
         parts.push(Written::Losses(LossPane { tracking_partition, from_offset, to_offset, cells: losses }));
+    }
+    if !exact.is_empty() {
+        parts.push(Written::Exact(ExactPane { tracking_partition, from_offset, to_offset, cells: exact }));
     }
     if !arrived.is_empty() {
         parts.push(Written::Arrived(ArrivedPane { tracking_partition, from_offset, to_offset, cells: arrived }));
@@ -262,6 +269,11 @@ fn halves(part: Written) -> Option<(Written, Written)> {
             let cells = first.cells.split_off(first.cells.len() / 2);
             let second = LossPane { cells, ..first };
             Some((Written::Losses(first), Written::Losses(second)))
+        }
+        Written::Exact(mut first) if first.cells.len() > 1 => {
+            let cells = first.cells.split_off(first.cells.len() / 2);
+            let second = ExactPane { cells, ..first };
+            Some((Written::Exact(first), Written::Exact(second)))
         }
         _ => None,
     }

@@ -35,6 +35,7 @@ impl Bench {
             event_partitions: 1,
             label_partitions: 1,
             unlabelled: Unlabelled::Unknown,
+            exact_areas: false,
             rows_max,
         };
         let mut join = Join::new(config);

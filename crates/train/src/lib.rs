@@ -39,7 +39,7 @@ pub use error::Error;
 pub use files::read_file;
 pub use run::run;
 pub use seed::{SeedSpec, Seeded, TimeUnit, seed};
-pub use spec::{Cause, DriftSegment, Gates, INTERVAL_SHARE, Multivariate, PCA_COLUMNS_MAX, Progress, Spec};
+pub use spec::{COLUMNS_TOGETHER_MAX, Cause, DriftSegment, Gates, INTERVAL_SHARE, Multivariate, Progress, Spec};
 
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,12 @@
 
 use crate::Error;
 use crate::data_set::take_rows;
-use crate::spec::PCA_COLUMNS_MAX;
+use crate::spec::COLUMNS_TOGETHER_MAX;
 use arrow::array::RecordBatch;
 use linfa_linalg::eigh::EighInto;
 use ndarray::Array2;
+use profile::Encoded;
 use profile::Reconstruction;
-use profile::reconstruction::Encoded;
 
 /// Axes are kept until they hold more than this share of the variance (NannyML's default).
 const VARIANCE_KEPT: f64 = 0.65;
@@ -23,7 +23,7 @@ pub(crate) fn fit(rows: &RecordBatch) -> Result<Option<Reconstruction>, Error> {
     for field in taken.schema().fields() {
         columns.extend(Encoded::of(field.name(), &taken)?);
     }
-    columns.truncate(PCA_COLUMNS_MAX);
+    columns.truncate(COLUMNS_TOGETHER_MAX);
     if columns.len() < 2 {
         return Ok(None);
     }

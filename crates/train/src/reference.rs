@@ -15,7 +15,7 @@ use detect::shift::{Wander, Wanders};
 use domain::{FieldType, Slices, Task};
 use prepare::Feature;
 use profile::reconstruction::RECONSTRUCTION_ERROR;
-use profile::{ColumnLayout, Counts, Layout, Reconstruction, Reference, Segments};
+use profile::{ColumnLayout, Counts, Kernel, Layout, MeanVector, Reconstruction, Reference, Segments};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -65,9 +65,8 @@ pub(crate) struct Profile {
 pub(crate) fn profile(
     spec: &Spec,
     data: &DataSet,
-    scores: &[f64],
-    mut importance: Vec<f64>,
-    reconstruction: Option<&Reconstruction>,
+    (scores, mut importance): (&[f64], Vec<f64>),
+    (reconstruction, kernel): (Option<&Reconstruction>, Option<&Kernel>),
 ) -> Result<Profile, Error> {
     let is_of_all_rows = scores.len() == data.len() * outputs(spec.shape());
     let predicted = predictions(spec, scores, data.len());
@@ -107,7 +106,8 @@ pub(crate) fn profile(
         wander_in.insert(name.clone(), wanders(&segments::within(&slices, &members))?);
         segments.counts.insert(name, counts);
     }
-    let wander = Wanders { slice_ms: spec.slice_ms, columns, segments: wander_in };
+    let joint = kernel.map(|kernel| wander_together(kernel, &data.rows, &slices)).transpose()?;
+    let wander = Wanders { slice_ms: spec.slice_ms, columns, segments: wander_in, joint };
     Ok(Profile { reference: Reference { layout, counts, importance }, segments, wander })
 }
 
@@ -133,6 +133,13 @@ fn wander_of(rows: &RecordBatch, column: &ColumnLayout, slices: &[Vec<u32>]) -> 
         histograms.push(counts.column(0, column.bins.count()));
     }
     Ok(Wander::measure(&histograms))
+}
+
+/// Of all columns at once.
+fn wander_together(kernel: &Kernel, rows: &RecordBatch, slices: &[Vec<u32>]) -> Result<Wander, Error> {
+    let sum = |slice: &Vec<u32>| Ok(kernel.sum(&take_rows(rows, slice)?)?);
+    let sums: Vec<MeanVector> = slices.iter().map(sum).collect::<Result<_, Error>>()?;
+    Ok(detect::joint::wander(kernel, &sums))
 }
 
 /// Share of each declared column (and of `prediction`: none) in the model's importance. What a

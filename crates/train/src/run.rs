@@ -5,12 +5,14 @@ use crate::evaluate::{self, Losses};
 use crate::folds::{self, Fold};
 use crate::gate::{Decision, Evidence, decide};
 use crate::search::{Chosen, Families, search};
+use crate::spec::COLUMNS_TOGETHER_MAX;
 use crate::trainer::Fit;
 use crate::trials::Prepared;
-use crate::{Error, Multivariate, Progress, Spec, errors, outputs, reconstruction, reference};
+use crate::{Error, Progress, Spec, errors, outputs, reconstruction, reference};
 use bundle::{Bundle, Calibrated, ErrorModels, Manifest, Packed, Parts};
 use domain::{HarmReference, Slices, Task};
 use measure::PredictionInterval;
+use profile::Kernel;
 use records::journal::Challenger;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -229,11 +231,12 @@ fn pack(
 ) -> Result<Packed, Error> {
     let importance = reference::importance(spec, &fit, prepared.preprocessor.features());
     let scores = expected.outputs.as_ref().unwrap_or(&chosen.scores);
-    let reconstruction = match spec.multivariate {
-        Multivariate::None => None,
-        Multivariate::Pca => reconstruction::fit(&data.rows)?,
+    let reconstruction = if spec.multivariate.has_pca() { reconstruction::fit(&data.rows)? } else { None };
+    let kernel = match spec.multivariate.has_mmd() {
+        true => Kernel::fit(&data.rows, COLUMNS_TOGETHER_MAX, spec.seed)?,
+        false => None,
     };
-    let profile = reference::profile(spec, data, scores, importance, reconstruction.as_ref())?;
+    let profile = reference::profile(spec, data, (scores, importance), (reconstruction.as_ref(), kernel.as_ref()))?;
     let trained_until_ms = cut_off(spec);
     let manifest = Manifest {
         format_version: bundle::FORMAT_VERSION,
@@ -275,5 +278,6 @@ fn pack(
         wander: Some(profile.wander),
         segments: profile.segments,
         reconstruction,
+        kernel,
     })?)
 }

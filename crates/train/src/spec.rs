@@ -102,7 +102,7 @@ pub struct DriftSegment {
 
 /// Columns that are looked at together, at most: the work grows with their square. More are refused
 /// by the configuration.
-pub const PCA_COLUMNS_MAX: usize = 256;
+pub const COLUMNS_TOGETHER_MAX: usize = 256;
 
 /// How columns are watched together, beside each of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +113,20 @@ pub enum Multivariate {
     None,
     /// By the error of rebuilding a row from its principal components.
     Pca,
+    /// By the maximum mean discrepancy of a kernel.
+    Mmd,
+    /// By both.
+    Both,
+}
+
+impl Multivariate {
+    pub(crate) fn has_pca(self) -> bool {
+        matches!(self, Self::Pca | Self::Both)
+    }
+
+    pub(crate) fn has_mmd(self) -> bool {
+        matches!(self, Self::Mmd | Self::Both)
+    }
 }
 
 fn one() -> u32 {

@@ -161,9 +161,9 @@ fn columns_exist(config: &Config, faults: &mut Faults) {
             faults.push((format!("events.field[{place}].name"), fault));
         }
     }
-    let (found, most) = (fields.len(), train::PCA_COLUMNS_MAX);
-    if config.alerts.multivariate == train::Multivariate::Pca && found > most {
-        let fault = format!("pca of {found} columns; expected at most {most} in events.field, or none");
+    let (found, most) = (fields.len(), train::COLUMNS_TOGETHER_MAX);
+    if config.alerts.multivariate != train::Multivariate::None && found > most {
+        let fault = format!("{found} columns together; expected at most {most} in events.field, or none");
         faults.push(("alerts.multivariate".into(), fault));
     }
     for (place, segment) in config.segments.iter().enumerate() {

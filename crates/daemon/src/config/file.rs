@@ -356,6 +356,8 @@ pub(crate) struct Accuracy {
     pub(crate) quantile: Option<f64>,
     /// Share of labels that the interval around a regression's prediction is to hold.
     pub(crate) interval: Option<f64>,
+    /// Areas under curves from the scores themselves.
+    pub(crate) exact_areas: bool,
 }
 
 /// `[alerts]`.

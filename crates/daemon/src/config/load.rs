@@ -268,7 +268,7 @@ url = "file:///tmp/r"
         let columns: Vec<String> = (0..257).map(|n| format!(r#"{{ name = "x{n}", type = "float" }}"#)).collect();
         let wide = format!("field = [{}]\n[alerts]\nmultivariate = \"pca\"", columns.join(", "));
         let field = r#"field = [{ name = "x", type = "float" }]"#;
-        check((field, &wide), &[], &["FILE:14:1: alerts.multivariate: pca of 257 columns; expected at most 256"]);
+        check((field, &wide), &[], &["FILE:14:1: alerts.multivariate: 257 columns together; expected at most 256"]);
         let field = r#"[{ name = "x", type = "category" }]"#;
         let segments = |name: &str| {
             let of = |name: &str| format!("[[segments]]\nname = \"{name}\"\ncolumn = \"x\"\n");

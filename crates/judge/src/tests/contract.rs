@@ -117,9 +117,12 @@ fn records_below_the_committed_offset_say_nothing_again_and_an_open_run_is_launc
     assert_eq!(next.snapshot(&source()).unwrap(), checkpoint, "rebuilt state is the same bytes");
 
     let mut state = crate::state::State::restore(&checkpoint, &config()).unwrap();
-    // The format of before had everything but what stands at the end, here nothing.
+    // Formats of before had everything but what stands at the end, here nothing.
     let mut before = checkpoint;
-    assert_eq!((before[0], before.pop()), (6, Some(0)));
+    assert_eq!((before[0], before.split_off(before.len() - 3)), (7, vec![0; 3]));
+    before[0] = 6;
+    assert_eq!(crate::state::State::restore(&before, &config()).unwrap(), state);
+    assert_eq!(before.pop(), Some(0));
     before[0] = 5;
     assert_eq!(crate::state::State::restore(&before, &config()).unwrap(), state);
     let shape = measure::Shape { task: domain::Task::Regression, classes: 0 };

@@ -71,6 +71,7 @@ pub(super) fn known() -> Arc<dyn Any + Send + Sync> {
         class_rates: vec![0.5, 0.5],
         segments: BTreeMap::new(),
         wander: None,
+        kernel: None,
         gap: None,
         interval: Some(PredictionInterval { share: 0.9, half_width: 0.5 }),
     })
@@ -146,6 +147,10 @@ pub(super) struct Script {
     pub(super) calibrated: bool,
     /// A fifth of the rows is profiled within origin JFK, and only it moves.
     pub(super) segmented: bool,
+    /// First slice in which `y` follows `x`, neither of which has moved; told only of versions with a kernel.
+    pub(super) related_from: Option<i64>,
+    /// First slice whose scores join tells.
+    pub(super) exact_from: i64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -168,6 +173,8 @@ impl Script {
             known,
             calibrated: false,
             segmented: false,
+            related_from: None,
+            exact_from: i64::MAX,
         }
     }
 }

@@ -109,3 +109,24 @@ fn windows_by_label_time_hold_the_rows_whose_labels_came_and_become_final_last()
     assert_eq!(labelled(&by_label), labelled(&by_event), "each row counts once by either clock");
     assert!(by_label.keys().any(|key| key.contains("origin=JFK")));
 }
+
+/// From slice 10 on join tells the scores. There are two, so bins lose nothing but the width of the interval.
+#[test]
+fn areas_are_exact_where_all_scores_are_told() {
+    let told = World::run(Script { exact_from: 10, ..Script::quiet(20) }, 3, true).windows();
+    let binned = World::run(Script::quiet(20), 3, true).windows();
+    let mut seen = [0; 2];
+    for (key, windows) in &told {
+        for (window, binned) in windows.iter().zip(&binned[key]).filter(|(window, _)| window.labelled > 0) {
+            let is_exact = window.segment == "*" && window.window.start.as_str() >= "1970-01-01T00:00:10";
+            for name in ["auc", "average_precision"] {
+                let (found, from_bins) = (window.metrics[name], binned.metrics[name]);
+                assert_eq!(found.value, from_bins.value, "{key}: {name}");
+                let width = |estimate: records::window::Estimate| estimate.high.unwrap() - estimate.low.unwrap();
+                assert_eq!(width(found) < width(from_bins), is_exact, "{key}: {name} {found:?} {from_bins:?}");
+            }
+            seen[usize::from(is_exact)] += 1;
+        }
+    }
+    assert!(seen.into_iter().all(|count| count > 10), "{seen:?}");
+}

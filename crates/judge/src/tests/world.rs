@@ -7,13 +7,13 @@ use crate::intake::Record;
 use crate::judge::Judge;
 use domain::time::Watermark;
 use domain::{Effect, Input, LineUp, Outputs, RawBatch, RawRecord, SourcePartition, Stage, Task, TopicRole, Version};
-use measure::{Cell, ChildSums, Expected, Row};
+use measure::{Cell, ChildSums, ExactScores, Expected, Row};
 use records::control::{Control, Promotion, Run};
 use records::example::{Example, Losses};
 use records::journal::{
-    ArrivedCell, ArrivedPane, Challenger, Command, ExampleCell, ExamplePane, ExpectedCell, ExpectedPane, JoinCell,
-    JoinCounters, JoinMarker, Journal, LossCell, LossPane, Phase, RunOutcome, RunReport, ScoreCell, ScoreCounters,
-    ScorePane, SegmentCell, SegmentPane,
+    ArrivedCell, ArrivedPane, Challenger, Command, ExactCell, ExactPane, ExampleCell, ExamplePane, ExpectedCell,
+    ExpectedPane, JoinCell, JoinCounters, JoinMarker, Journal, LossCell, LossPane, Phase, RunOutcome, RunReport,
+    ScoreCell, ScoreCounters, ScorePane, SegmentCell, SegmentPane,
 };
 use records::tracking::Marker;
 use records::window::Window;
@@ -334,6 +334,10 @@ impl World {
                 let pane = SegmentPane { source, from_offset: 0, to_offset: 0, cells: vec![cell] };
                 self.queue(&writer, Journal::Segments(pane));
             }
+            if let Some(from) = self.script.related_from {
+                let version = line_up.members[0].version.clone();
+                self.queue(&writer, Journal::Kernel(super::together::pane(&source, slice, version, slice >= from)));
+            }
             if self.script.calibrated {
                 let version = line_up.members[0].version.clone();
                 let (source, start_ms) = (source.clone(), slice * SLICE_MS);
@@ -355,8 +359,9 @@ impl World {
             let rows = ROWS_PER_PARTITION / 2;
             let halves = [(0..rows), (rows..ROWS_PER_PARTITION)];
             for half in halves {
-                let cell = self.cell(slice, partition, half, line_up);
+                let cell = self.cell(slice, partition, half.clone(), line_up);
                 self.queue_cell(slice, (slice, partition), Phase::Mature, line_up, cell);
+                self.queue_exact((slice, partition), Phase::Mature, half, line_up);
             }
             self.queue_losses(slice, partition, &line_up.members[0].version);
             // One label that comes after maturity, and before the window is final.
@@ -364,8 +369,10 @@ impl World {
             if late >= 0
                 && let Some(then) = self.line_up_at(late * SLICE_MS)
             {
-                let cell = self.cell(late, partition, ROWS_PER_PARTITION..ROWS_PER_PARTITION + 1, &then);
+                let rows = ROWS_PER_PARTITION..ROWS_PER_PARTITION + 1;
+                let cell = self.cell(late, partition, rows.clone(), &then);
                 self.queue_cell(slice, (late, partition), Phase::Late, &then, cell);
+                self.queue_exact((late, partition), Phase::Late, rows, &then);
             }
             self.mark(partition, (slice + 1) * SLICE_MS);
         }
@@ -417,19 +424,42 @@ impl World {
         self.queue(&format!("join{partition}"), Journal::Arrived(pane));
     }
 
+    /// Scores of the same rows as those of a cell.
+    fn queue_exact(&mut self, place: (i64, i32), phase: Phase, rows: std::ops::Range<u64>, line_up: &LineUp) {
+        if place.0 < self.script.exact_from {
+            return;
+        }
+        let (shape, version) = (self.script.config.shape, line_up.members[0].version.clone());
+        let mut scores = ExactScores::default();
+        for row in rows {
+            let (label, score) = self.row(place, row);
+            scores.add(shape, &score(&version), label, 1);
+        }
+        let cell = ExactCell { slice_start_ms: place.0 * SLICE_MS, phase, version, scores: scores.counts().collect() };
+        let pane = ExactPane { tracking_partition: place.1, from_offset: 0, to_offset: 0, cells: vec![cell] };
+        self.queue(&format!("join{}", place.1), Journal::Exact(pane));
+    }
+
+    /// Label of a row, and what a version scores it with.
+    fn row(&self, (slice, partition): (i64, i32), row: u64) -> (f64, impl Fn(&Version) -> [f64; 1] + use<>) {
+        let seed = hash(slice as u64 * 1_000_000 + partition as u64 * 1_000 + row);
+        let label = f64::from(u8::from(hash(seed).is_multiple_of(2)));
+        let accuracy = self.script.accuracy;
+        let score = move |version: &Version| {
+            let number = u64::from_str_radix(version.as_str(), 16).unwrap();
+            let right = unit(seed ^ hash(number)) < accuracy(number, slice);
+            if right == (label > 0.5) { [0.8] } else { [0.2] }
+        };
+        (label, score)
+    }
+
     fn cell(&self, slice: i64, partition: i32, rows: std::ops::Range<u64>, line_up: &LineUp) -> Cell {
         let mut cell = Cell::empty(self.script.config.shape);
         for row in rows {
-            let seed = hash(slice as u64 * 1_000_000 + partition as u64 * 1_000 + row);
-            let label = f64::from(u8::from(hash(seed).is_multiple_of(2)));
-            let score = |version: &Version| {
-                let number = u64::from_str_radix(version.as_str(), 16).unwrap();
-                let right = unit(seed ^ hash(number)) < (self.script.accuracy)(number, slice);
-                if right == (label > 0.5) { [0.8] } else { [0.2] }
-            };
+            let (label, score) = self.row((slice, partition), row);
             let served = score(&line_up.members[0].version);
-            let frozen = line_up.frozen.as_ref().map(score);
-            let previous = line_up.previous.as_ref().map(score);
+            let frozen = line_up.frozen.as_ref().map(&score);
+            let previous = line_up.previous.as_ref().map(&score);
             let row = Row {
                 served: &served,
                 frozen: frozen.as_ref().map(<[f64; 1]>::as_slice),

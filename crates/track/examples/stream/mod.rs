@@ -27,6 +27,7 @@ pub(crate) fn config() -> JoinConfig {
         event_partitions: PARTITIONS,
         label_partitions: PARTITIONS,
         unlabelled: Unlabelled::Unknown,
+        exact_areas: false,
         rows_max: ROWS_MAX,
     }
 }

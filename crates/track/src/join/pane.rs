@@ -7,10 +7,10 @@ use super::history::History;
 use super::names::{ALL, Names};
 use crate::rules::Rules;
 use domain::Task;
-use measure::{Cell, Shape};
+use measure::{Cell, ExactScores, ScoreCount, Shape};
 use records::age::AGE_BINS;
 use records::example::Losses;
-use records::journal::{ArrivedCell, Coverage, JoinCell, LossCell, Phase};
+use records::journal::{ArrivedCell, Coverage, EXACT_SCORES_MAX, ExactCell, JoinCell, LossCell, Phase};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -41,6 +41,8 @@ pub(crate) struct Pane {
     coverage: BTreeMap<i64, Covered>,
     /// By slice and version.
     losses: BTreeMap<(i64, u32), Losses>,
+    /// By slice, phase and version; none unless areas are to be exact.
+    exact: Option<BTreeMap<(i64, Phase, u32), ExactScores>>,
 }
 
 /// Changes of one slice's coverage.
@@ -53,8 +55,9 @@ struct Covered {
 
 impl Pane {
     /// No cells.
-    pub(crate) fn new(shape: Shape) -> Self {
-        Self { shape, cells: BTreeMap::new(), coverage: BTreeMap::new(), losses: BTreeMap::new() }
+    pub(crate) fn new(shape: Shape, exact_areas: bool) -> Self {
+        let exact = exact_areas.then(BTreeMap::new);
+        Self { shape, cells: BTreeMap::new(), coverage: BTreeMap::new(), losses: BTreeMap::new(), exact }
     }
 
     /// Replaces what a row has in the cells: mature and late sums stay exact differences.
@@ -90,6 +93,10 @@ impl Pane {
         };
         if phase == Phase::Mature {
             self.sample(row, slice_start_ms, version, &all, sign);
+        }
+        if let Some(exact) = &mut self.exact {
+            let scores = exact.entry((slice_start_ms, phase, version)).or_default();
+            scores.add(self.shape, served, label, sign);
         }
         // Harm and paired tests look at all rows together; segments need neither.
         let part = measure::Row { previous: None, harm: None, ..all };
@@ -159,6 +166,25 @@ impl Pane {
         };
         let mut cells: Vec<LossCell> = std::mem::take(&mut self.losses).into_iter().map(of_place).collect();
         cells.sort_by(|a, b| (a.slice_start_ms, &a.version).cmp(&(b.slice_start_ms, &b.version)));
+        cells
+    }
+
+    /// Scores of labelled rows, sorted by slice, phase and version, in cells of a bounded size.
+    pub(crate) fn take_exact(&mut self, names: &Names) -> Vec<ExactCell<ScoreCount>> {
+        let mut cells = Vec::new();
+        for ((slice_start_ms, phase, version), scores) in self.exact.take().unwrap_or_default() {
+            let version = domain::Version::new(names.name(version));
+            let counts: Vec<ScoreCount> = scores.counts().collect();
+            let cell = |part: &[ScoreCount]| ExactCell {
+                slice_start_ms,
+                phase,
+                version: version.clone(),
+                scores: part.to_vec(),
+            };
+            cells.extend(counts.chunks(EXACT_SCORES_MAX).map(cell));
+        }
+        // Versions have numbers in order of arrival; those of one are in the order of scores.
+        cells.sort_by(|a, b| (a.slice_start_ms, a.phase, &a.version).cmp(&(b.slice_start_ms, b.phase, &b.version)));
         cells
     }
 

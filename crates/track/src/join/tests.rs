@@ -7,9 +7,9 @@ mod simulation;
 use super::labels::LABELS_PER_ID;
 use super::{PANE_BYTES, Written, push_panes};
 use domain::{ErrorClass, Input, Outputs, Stage, Version};
-use measure::{Cell, Row};
+use measure::{Cell, Row, ScoreCount};
 use records::example::Losses;
-use records::journal::{ArrivedCell, JoinCell, JoinCounters, Journal, LossCell, Phase};
+use records::journal::{ArrivedCell, ExactCell, JoinCell, JoinCounters, Journal, LossCell, Phase};
 use records::tracking::{StreamKind, Tracking};
 use script::{Item, SHAPE, Said, assigned, batches, config, e, l, line_up, m, p, play, records, run, scores, tracking};
 
@@ -236,19 +236,30 @@ fn a_pane_too_large_for_one_record_is_split_in_order() {
     let of_version =
         |n: u32| LossCell { slice_start_ms: 0, version: Version::new(&format!("{n:012}")), losses: losses.clone() };
     let losses: Vec<LossCell> = (0..1000).map(of_version).collect();
-    push_panes(&mut out, 3, (4, 5), (cells.clone(), Vec::new()), (arrived.clone(), losses.clone())).unwrap();
-    let (mut read, mut read_arrived, mut read_losses) = (Vec::new(), Vec::new(), Vec::new());
+    let count = |score| ScoreCount { class: 0, score, negatives: -1, positives: 1 };
+    let exact_cell = |slice_start_ms| ExactCell {
+        slice_start_ms,
+        phase: Phase::Late,
+        version: Version::new("000000000001"),
+        scores: (0..5_000).map(|n| count(u64::MAX / 2 - n)).collect(),
+    };
+    let exact: Vec<ExactCell<ScoreCount>> = (0..40).map(exact_cell).collect();
+    let beside = (arrived.clone(), losses.clone(), exact.clone());
+    push_panes(&mut out, 3, (4, 5), (cells.clone(), Vec::new()), beside).unwrap();
+    let (mut read, mut read_arrived) = (Vec::new(), Vec::new());
+    let (mut read_losses, mut read_exact) = (Vec::new(), Vec::new());
     for record in out.records() {
         assert!(record.value.unwrap().len() <= PANE_BYTES);
         match records::from_postcard(record.value.unwrap()).unwrap() {
             Written::JoinPane(pane) => read.extend(pane.cells),
             Written::Arrived(pane) => read_arrived.extend(pane.cells),
             Written::Losses(pane) => read_losses.extend(pane.cells),
+            Written::Exact(pane) => read_exact.extend(pane.cells),
             other => panic!("{other:?}"),
         }
     }
     assert!(out.len() > 2);
-    assert_eq!((read, read_arrived, read_losses), (cells, arrived, losses));
+    assert_eq!((read, read_arrived, read_losses, read_exact), (cells, arrived, losses, exact));
 }
 
 #[test]

@@ -42,6 +42,7 @@ fn any_order_cut_and_crash_gives_the_numbers_of_the_set() {
                 assert_eq!(bytes(found), bytes(&cell.sums), "{what}: {key:?}");
             }
             assert_eq!(said.arrived, truth.arrived, "{what}");
+            assert_eq!(said.exact, truth.exact, "{what}");
             crashes += said.crashes;
         }
     }

@@ -5,7 +5,7 @@
 use super::replicas::{SHAPE, harm, version};
 use super::world::{HORIZON, Item, S, SEGMENTS, SLICE, TRAINED_UNTIL, World, score, segment};
 use domain::ids::tracking_partition;
-use measure::{Cell, Row};
+use measure::{Cell, ExactScores, Row};
 use records::journal::{JoinCounters, Phase};
 use records::tracking::StreamKind;
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ pub(crate) type Covered = (i64, i64, BTreeMap<u8, i64>);
 pub(crate) struct Truth {
     pub(crate) counters: JoinCounters,
     pub(crate) cells: BTreeMap<Key, Sums>,
+    /// Scores of labelled rows by slice, phase and version.
+    pub(crate) exact: BTreeMap<(i64, Phase, String), ExactScores>,
     /// By the slice of the first label, segment and version.
     pub(crate) arrived: BTreeMap<(i64, String, String), Cell>,
     pub(crate) coverage: BTreeMap<i64, Covered>,
@@ -120,6 +122,7 @@ pub(crate) fn truth(world: &World) -> Truth {
     }
     truth.cells.retain(|_, cell| !cell.sums.is_empty());
     truth.arrived.retain(|_, cell| !cell.is_empty());
+    truth.exact.retain(|_, scores| !scores.is_empty());
     truth
 }
 
@@ -225,6 +228,8 @@ fn add(truth: &mut Truth, id: u128, event: &Event, (phase, label, sign): (Phase,
     // A broken score is wrong, whatever the label.
     let predicted = if served.is_nan() { label < 0.5 } else { served >= 0.5 };
     let place = 2 * usize::from(label >= 0.5) + usize::from(predicted);
+    let scores = (end_of(event.time) - SLICE, phase, version(event.promotion));
+    truth.exact.entry(scores).or_default().add(SHAPE, &[served], label, sign);
     each_segment(id, event, (label, last_label), |segment, row| {
         let key = (end_of(event.time) - SLICE, phase, segment, event.promotion, version(event.promotion));
         let empty = || Sums { sums: Cell::empty(SHAPE), confusion: [0; 4] };

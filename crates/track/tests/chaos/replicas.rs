@@ -6,8 +6,8 @@ use domain::ids::tracking_partition;
 use domain::time::Watermark;
 use domain::{Harm, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices, SourcePartition, Stage, Task};
 use domain::{TopicRole, Version};
-use measure::{Cell, Performance, Shape};
-use records::journal::{JoinCell, JoinCounters, Journal};
+use measure::{Cell, ExactScores, Performance, ScoreCount, Shape};
+use records::journal::{JoinCell, JoinCounters, Journal, Phase};
 use records::tracking::{LabelBatch, Marker, PredictionBatch, SegmentColumn, StreamKind, Tracking};
 use std::collections::{BTreeMap, VecDeque};
 use track::{Join, JoinConfig, Rules};
@@ -33,6 +33,7 @@ pub(crate) struct Said {
     pub(crate) cells: BTreeMap<Key, Cell>,
     /// By the slice of the first label, segment and version.
     pub(crate) arrived: BTreeMap<(i64, String, String), Cell>,
+    pub(crate) exact: BTreeMap<(i64, Phase, String), ExactScores>,
     pub(crate) coverage: BTreeMap<i64, Covered>,
     by_partition: BTreeMap<i32, JoinCounters>,
     pub(crate) crashes: usize,
@@ -48,7 +49,7 @@ impl Said {
 
     fn take(&mut self, out: &Outputs) {
         for record in out.records() {
-            match records::from_postcard::<Journal<(), Cell>>(record.value.unwrap()).unwrap() {
+            match records::from_postcard::<Journal<(), Cell, (), (), (), ScoreCount>>(record.value.unwrap()).unwrap() {
                 Journal::Arrived(pane) => {
                     for c in pane.cells {
                         let version = c.joined.version.as_str().to_owned();
@@ -72,6 +73,13 @@ impl Said {
                     assert!(marker.counters.balances(), "{:?}", marker.counters);
                     self.by_partition.insert(marker.tracking_partition, marker.counters);
                 }
+                Journal::Exact(pane) => {
+                    for c in pane.cells {
+                        let key = (c.slice_start_ms, c.phase, c.version.as_str().to_owned());
+                        let scores = self.exact.entry(key).or_default();
+                        c.scores.iter().for_each(|count| scores.add_count(count));
+                    }
+                }
                 // Samples are checked where a slice has fewer rows than they take.
                 Journal::Losses(pane) => assert!(!pane.cells.is_empty()),
                 other => panic!("join wrote {other:?}"),
@@ -79,6 +87,7 @@ impl Said {
         }
         self.cells.retain(|_, cell| !cell.is_empty());
         self.arrived.retain(|_, cell| !cell.is_empty());
+        self.exact.retain(|_, scores| !scores.is_empty());
     }
 
     fn join(&mut self, c: JoinCell<Cell>) {
@@ -108,6 +117,7 @@ fn config(world: &World) -> JoinConfig {
         event_partitions: 2,
         label_partitions: 2,
         unlabelled: world.setting.unlabelled,
+        exact_areas: true,
         rows_max: world.setting.rows_max,
     }
 }

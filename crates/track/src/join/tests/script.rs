@@ -78,6 +78,7 @@ pub(super) fn config(partitions: usize) -> JoinConfig {
         event_partitions: partitions,
         label_partitions: partitions,
         unlabelled: Unlabelled::Unknown,
+        exact_areas: false,
         rows_max: crate::ROWS_MAX,
     }
 }

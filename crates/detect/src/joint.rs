@@ -1,0 +1,134 @@
+//! All columns of a reference at once: the maximum mean discrepancy of a kernel, with a null.
+//!
+//! A relation between columns may change while each keeps its histogram. The squared distance of the mean
+//! vectors ([`profile::kernel`]) of two samples sees that. Of n undrifted rows against m it is distributed
+//! as (1/n + 1/m) Σ λ z², z normal and λ the eigenvalues of the covariance of a row's vector (Gretton et
+//! al., JMLR 13, 2012, theorem 12); a chi-square variable with the same first three cumulants stands for
+//! that (Hall, Biometrika 70, 1983; Buckley, Eagleson, Australian Journal of Statistics 30, 1988). So the
+//! columns together are one more gap beside those of single columns, with its own wander, and
+//! [`crate::shift`] tests them all within one budget.
+
+use crate::chi_square::upper_quantile;
+use crate::drift::LEVEL;
+use crate::shift::{Gap, LENGTHS, Wander, p_value};
+use profile::{Kernel, MeanVector};
+use serde::{Deserialize, Serialize};
+
+/// Null of a distance: what turns it into a gap.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Null {
+    /// A unit of the chi-square variable, as a squared distance times rows.
+    scale: f64,
+    degrees: f64,
+    /// Mean of a squared distance times rows.
+    mean: f64,
+}
+
+impl Null {
+    fn of(kernel: &Kernel) -> Self {
+        let [first, second, third] = kernel.cumulants;
+        // Such a variable of `degrees`, less them, times scale has these cumulants from the second on.
+        Self { scale: third / second, degrees: second * (second / third) * (second / third), mean: first }
+    }
+
+    /// The squared discrepancy, free of what chance adds, at which a gap of this size is G.
+    pub(crate) fn squared_discrepancy(&self, g: f64, gap: &Gap) -> f64 {
+        (g - self.degrees) * self.scale / gap.size
+    }
+}
+
+/// How far a run lies from the reference, beyond chance or not. `None` where one of both has no rows.
+fn gap(kernel: &Kernel, reference: &MeanVector, run: &MeanVector) -> Option<Gap> {
+    let (m, n) = (reference.rows() as f64, run.rows() as f64);
+    if m == 0.0 || n == 0.0 {
+        return None;
+    }
+    let null = Null::of(kernel);
+    let squared = reference.product(reference) + run.product(run) - 2.0 * reference.product(run);
+    let size = n / (n + m) * m;
+    let g = (squared * size - null.mean) / null.scale + null.degrees;
+    Some(Gap { g: g.max(0.0), degrees: null.degrees, size })
+}
+
+/// How the slices of a reference wandered together; see [`Wander::measure`].
+#[must_use]
+pub fn wander(kernel: &Kernel, slices: &[MeanVector]) -> Wander {
+    let sum = |slices: &[MeanVector]| {
+        let mut sum = MeanVector::default();
+        slices.iter().for_each(|slice| sum.merge(slice));
+        sum
+    };
+    let all = sum(slices);
+    Wander::of_gaps(|length| {
+        let runs = slices.chunks_exact(length).map(sum);
+        let gaps = runs.filter_map(|run| {
+            let mut rest = all.clone();
+            rest.subtract(&run);
+            gap(kernel, &rest, &run)
+        });
+        gaps.collect()
+    })
+}
+
+/// One window against the reference.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Compared {
+    /// Squared maximum mean discrepancy, free of what chance adds: about 0, and below it half of the time,
+    /// where nothing differs; at most 2.
+    pub squared_discrepancy: f64,
+    /// What is exceeded with 5 % if the true one is the tolerance.
+    pub threshold: f64,
+    /// P(at least this, if the true one is the tolerance).
+    pub p_value: f64,
+}
+
+/// Compares one window, by sampling and tolerance alone. The tolerance is a non-centrality per row, as a
+/// population stability index is that of one column.
+#[must_use]
+pub fn compare(kernel: &Kernel, window: &MeanVector, tolerance: f64) -> Option<Compared> {
+    let (gap, null) = (gap(kernel, &kernel.reference, window)?, Null::of(kernel));
+    let critical = upper_quantile(LEVEL, gap.degrees, tolerance.max(0.0) * gap.size);
+    Some(Compared {
+        squared_discrepancy: null.squared_discrepancy(gap.g, &gap),
+        threshold: null.squared_discrepancy(critical, &gap),
+        p_value: p_value(gap, 0.0, tolerance),
+    })
+}
+
+/// Runs of slices that are being filled, of all columns together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Joint {
+    wander: Wander,
+    runs: [MeanVector; LENGTHS.len()],
+}
+
+/// A full run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) gap: Option<Gap>,
+    pub(crate) wander: Option<f64>,
+    pub(crate) null: Null,
+}
+
+impl Joint {
+    /// Runs without slices.
+    #[must_use]
+    pub fn new(wander: Wander) -> Self {
+        Self { wander, runs: std::array::from_fn(|_| MeanVector::default()) }
+    }
+
+    pub(crate) fn add(&mut self, slice: &MeanVector) {
+        self.runs.iter_mut().for_each(|run| run.merge(slice));
+    }
+
+    /// The run of the length with this number, which begins anew.
+    pub(crate) fn take(&mut self, kernel: &Kernel, number: usize) -> Option<Run> {
+        let full = std::mem::take(self.runs.get_mut(number)?);
+        let gap = gap(kernel, &kernel.reference, &full);
+        Some(Run { gap, wander: self.wander.of_length(number), null: Null::of(kernel) })
+    }
+}
+
+#[cfg(test)]
+#[path = "joint_tests.rs"]
+mod tests;

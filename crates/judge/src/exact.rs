@@ -1,0 +1,114 @@
+//! Exact areas under curves: the scores of labelled rows, by slice, until the window is final.
+//!
+//! They are kept beside the slices, since checkpoints of before have none. A window of more rows than
+//! [`ROWS_MAX`], or of rows whose scores were not all told, has the areas from bins.
+
+use crate::intake::SLICES_MAX;
+use crate::judge::Turn;
+use crate::windows::{ALL, Metrics, Moment, as_record, counts};
+use domain::{Task, Version};
+use measure::{ExactScores, ScoreCount, Shape};
+use records::journal::{ExactCell, Phase};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Labelled rows of a window whose areas are exact. A distinct score takes some 40 bytes, and 12 in a
+/// checkpoint.
+pub(crate) const ROWS_MAX: i64 = 100_000;
+
+/// Scores of one slice.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept(BTreeMap<(Phase, Version), Part>);
+
+/// Scores of one phase and version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Part {
+    Scores(ExactScores),
+    /// There were too many, whatever comes.
+    TooMany,
+}
+
+/// Distinct scores that are kept of a slice's phase and version: twice those of the rows that can have
+/// exact areas, since rows of a prediction that is no more in force may be taken out again.
+fn scores_max(shape: Shape) -> usize {
+    let of_row = if shape.task == Task::MulticlassClassification { shape.classes } else { 1 };
+    usize::try_from(ROWS_MAX).unwrap_or(usize::MAX).saturating_mul(2).saturating_mul(of_row.max(1))
+}
+
+impl Kept {
+    fn add(&mut self, cell: ExactCell<ScoreCount>, shape: Shape) {
+        let empty = || Part::Scores(ExactScores::default());
+        let part = self.0.entry((cell.phase, cell.version)).or_insert_with(empty);
+        let Part::Scores(scores) = part else { return };
+        cell.scores.iter().for_each(|count| scores.add_count(count));
+        if scores.len() > scores_max(shape) {
+            *part = Part::TooMany;
+        }
+    }
+
+    /// Scores that a window at this moment has, of one version or all. `None` where there are too many.
+    fn at(&self, moment: Moment, version: &str) -> Option<ExactScores> {
+        let mut sum = ExactScores::default();
+        for ((phase, own), part) in &self.0 {
+            if counts(moment, *phase) && (version == ALL || version == own.as_str()) {
+                match part {
+                    Part::Scores(scores) => sum.merge(scores),
+                    Part::TooMany => return None,
+                }
+            }
+        }
+        Some(sum)
+    }
+}
+
+impl Turn<'_> {
+    /// Takes scores into those of their slice, unless its window was written for good.
+    pub(crate) fn admit_exact(&mut self, cell: ExactCell<ScoreCount>) {
+        let end_ms = self.config.slices.end(cell.slice_start_ms);
+        let is_slice = self.config.slices.start(cell.slice_start_ms) == cell.slice_start_ms;
+        let is_final = self.state.final_until_ms.is_some_and(|until| end_ms <= until);
+        let has_room = self.state.exact.len() < SLICES_MAX || self.state.exact.contains_key(&cell.slice_start_ms);
+        if is_slice && !is_final && has_room {
+            self.state.exact.entry(cell.slice_start_ms).or_default().add(cell, self.config.shape);
+        }
+    }
+
+    /// Exact areas of a window of all rows with so many labelled ones.
+    pub(crate) fn exact_areas(&self, start_ms: i64, moment: Moment, version: &str, labelled: i64) -> Metrics {
+        let kept = self.state.exact.get(&start_ms).filter(|_| labelled <= ROWS_MAX);
+        // Rows of before the option was set, or of a join of before, have no scores here.
+        let scores = kept.and_then(|kept| kept.at(moment, version)).filter(|scores| scores.rows() == labelled);
+        let metrics = scores.map(|scores| scores.metrics(self.config.shape)).unwrap_or_default();
+        metrics.into_iter().map(|(name, estimate)| (name, as_record(estimate))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kept, Moment, Part, scores_max};
+    use crate::tests::fixtures::config;
+    use domain::Version;
+    use measure::ScoreCount;
+    use records::journal::{ExactCell, Phase};
+
+    fn cell(phase: Phase, scores: impl Iterator<Item = u64>) -> ExactCell<ScoreCount> {
+        let count = |score| ScoreCount { class: 0, score, negatives: 1, positives: 0 };
+        ExactCell { slice_start_ms: 0, phase, version: Version::new("v"), scores: scores.map(count).collect() }
+    }
+
+    #[test]
+    fn too_many_scores_are_let_go_for_good_and_only_where_they_are() {
+        let shape = config().shape;
+        let most = scores_max(shape) as u64;
+        let mut kept = Kept::default();
+        kept.add(cell(Phase::Mature, 0..10), shape);
+        kept.add(cell(Phase::Late, 0..most), shape);
+        assert_eq!(kept.at(Moment::Final, "v").unwrap().len() as u64, most);
+        kept.add(cell(Phase::Late, most..most + 1), shape);
+        assert_eq!(kept.at(Moment::Final, "*"), None);
+        assert_eq!(kept.at(Moment::Mature, "*").unwrap().rows(), 10);
+        assert_eq!(kept.at(Moment::Final, "another").unwrap().rows(), 0);
+        kept.add(cell(Phase::Late, 0..1), shape);
+        assert!(kept.0.values().any(|part| *part == Part::TooMany));
+    }
+}

@@ -1,0 +1,71 @@
+//! All columns at once: sums of the bundle's kernel, by slice and version, until the window is final.
+//!
+//! They are kept beside the slices, and what watches them beside the watch of single columns, since
+//! checkpoints of before have neither.
+
+use crate::config::{Config, Known};
+use crate::intake::SLICES_MAX;
+use crate::judge::Turn;
+use crate::windows::ALL;
+use detect::joint;
+use domain::Version;
+use profile::MeanVector;
+use records::journal::KernelCell;
+use records::window::Joint;
+use std::collections::BTreeMap;
+
+/// How all columns together are named among those that an alert names.
+pub(crate) const TOGETHER: &str = "joint_distribution";
+
+impl Turn<'_> {
+    /// Takes the sum of some rows into that of their slice, unless its window was written for good.
+    pub(crate) fn admit_together(&mut self, cell: KernelCell<MeanVector>) {
+        let end_ms = self.config.slices.end(cell.slice_start_ms);
+        let is_slice = self.config.slices.start(cell.slice_start_ms) == cell.slice_start_ms;
+        let is_final = self.state.final_until_ms.is_some_and(|until| end_ms <= until);
+        let has_room = self.state.together.len() < SLICES_MAX || self.state.together.contains_key(&cell.slice_start_ms);
+        if !is_slice || is_final || !has_room {
+            // The rows were counted with the pane beside it.
+            return;
+        }
+        let by_version = self.state.together.entry(cell.slice_start_ms).or_default();
+        by_version.entry(cell.version).or_default().merge(&cell.sum);
+    }
+
+    /// The sum of a slice, if there is one and the version's bundle has a kernel for it.
+    pub(crate) fn sum_together(&self, start_ms: i64, version: &Version, known: &Known) -> Option<&MeanVector> {
+        let sum = self.state.together.get(&start_ms)?.get(version)?;
+        known.kernel.as_ref().filter(|kernel| sum.is_of(kernel.frequencies.len())).map(|_| sum)
+    }
+
+    /// How far a slice lies from each version's reference, by version; over all versions only where there
+    /// is one.
+    pub(crate) fn joint_by_version(&self, start_ms: i64) -> BTreeMap<String, Joint> {
+        let Some(by_version) = self.state.together.get(&start_ms) else { return BTreeMap::new() };
+        let mut found = BTreeMap::new();
+        for version in by_version.keys() {
+            let Some(joint) = self.known.get(version).and_then(|known| {
+                let sum = self.sum_together(start_ms, version, known)?;
+                compared(known, sum, self.config)
+            }) else {
+                continue;
+            };
+            if by_version.len() == 1 {
+                found.insert(ALL.to_owned(), joint);
+            }
+            found.insert(version.as_str().to_owned(), joint);
+        }
+        found
+    }
+}
+
+fn compared(known: &Known, sum: &MeanVector, config: &Config) -> Option<Joint> {
+    let found = joint::compare(known.kernel.as_ref()?, sum, config.drift_tolerance)?;
+    let is_finite = found.squared_discrepancy.is_finite() && found.p_value.is_finite();
+    is_finite.then_some(Joint {
+        squared_mmd: found.squared_discrepancy,
+        threshold: found.threshold.min(f64::MAX),
+        p_value: found.p_value,
+        drifted: found.p_value <= detect::drift::LEVEL,
+    })
+}
