@@ -15,7 +15,7 @@ use world::{Draw, HORIZON, MATURITY, Setting, World};
 #[test]
 fn any_order_cut_and_crash_gives_the_numbers_of_the_set() {
     let mut seen = JoinCounters::default();
-    let (mut cells_seen, mut arrived_seen, mut crashes) = (0, 0, 0);
+    let (mut cells_seen, mut arrived_seen, mut losses_seen, mut crashes) = (0, 0, 0, 0);
     for seed in 0..120 {
         let setting = Setting {
             tracking_partitions: [1, 2, 5][seed % 3],
@@ -29,6 +29,7 @@ fn any_order_cut_and_crash_gives_the_numbers_of_the_set() {
         seen.add(&truth.counters);
         cells_seen += truth.cells.len();
         arrived_seen += truth.arrived.len();
+        let mut losses = None;
         for order in 0..2 {
             let said = replicas::run(&world, &mut draw);
             let what = format!("seed {seed}, order {order}, {setting:?}");
@@ -43,6 +44,8 @@ fn any_order_cut_and_crash_gives_the_numbers_of_the_set() {
             }
             assert_eq!(said.arrived, truth.arrived, "{what}");
             assert_eq!(said.exact, truth.exact, "{what}");
+            assert_eq!(losses.get_or_insert_with(|| said.losses()), &said.losses(), "{what}");
+            losses_seen += said.losses().values().map(Vec::len).sum::<usize>();
             crashes += said.crashes;
         }
     }
@@ -53,4 +56,5 @@ fn any_order_cut_and_crash_gives_the_numbers_of_the_set() {
     let overflow = [seen.predictions_overflow, seen.labels_overflow];
     let all = predictions.iter().chain(&labels).chain(&overflow);
     assert!(all.clone().all(|n| *n > 100) && cells_seen > 3_000 && arrived_seen > 1_000 && crashes > 300);
+    assert!(losses_seen > 1_000, "{losses_seen}");
 }

@@ -7,6 +7,7 @@ use domain::time::Watermark;
 use domain::{Harm, Input, LineUp, Member, Outputs, RawBatch, RawRecord, Slices, SourcePartition, Stage, Task};
 use domain::{TopicRole, Version};
 use measure::{Cell, ExactScores, Performance, ScoreCount, Shape};
+use records::example::Losses;
 use records::journal::{JoinCell, JoinCounters, Journal, Phase};
 use records::tracking::{LabelBatch, Marker, PredictionBatch, SegmentColumn, StreamKind, Tracking};
 use std::collections::{BTreeMap, VecDeque};
@@ -34,6 +35,8 @@ pub(crate) struct Said {
     /// By the slice of the first label, segment and version.
     pub(crate) arrived: BTreeMap<(i64, String, String), Cell>,
     pub(crate) exact: BTreeMap<(i64, Phase, String), ExactScores>,
+    /// Losses of sampled rows by slice and version.
+    losses: BTreeMap<(i64, String), Losses>,
     pub(crate) coverage: BTreeMap<i64, Covered>,
     by_partition: BTreeMap<i32, JoinCounters>,
     pub(crate) crashes: usize,
@@ -45,6 +48,12 @@ impl Said {
             sum.add(counters);
             sum
         })
+    }
+
+    /// What the sampled rows that are in force lost, the greatest loss first.
+    pub(crate) fn losses(&self) -> BTreeMap<(i64, String), Vec<(u128, f64)>> {
+        let worst = self.losses.iter().map(|(key, losses)| (key.clone(), losses.worst_first()));
+        worst.filter(|(_, worst)| !worst.is_empty()).collect()
     }
 
     fn take(&mut self, out: &Outputs) {
@@ -80,8 +89,12 @@ impl Said {
                         c.scores.iter().for_each(|count| scores.add_count(count));
                     }
                 }
-                // Samples are checked where a slice has fewer rows than they take.
-                Journal::Losses(pane) => assert!(!pane.cells.is_empty()),
+                Journal::Losses(pane) => {
+                    for c in pane.cells {
+                        let key = (c.slice_start_ms, c.version.as_str().to_owned());
+                        self.losses.entry(key).or_default().merge(&c.losses);
+                    }
+                }
                 other => panic!("join wrote {other:?}"),
             }
         }
