@@ -2,7 +2,7 @@
 
 use super::log::{Log, Record, source};
 use super::script::{BASE_MS, SLICE_MS, Script};
-use domain::TopicRole;
+use domain::{Task, TopicRole};
 use measure::Cell;
 use profile::{Counts, MeanVector};
 use records::SwapTable;
@@ -29,6 +29,8 @@ pub(super) struct Seen {
     score: BTreeMap<String, ScoreCounters>,
     join: BTreeMap<i32, JoinCounters>,
     labels_accepted: u64,
+    /// By slice.
+    together: BTreeMap<i64, MeanVector>,
 }
 
 fn text(bytes: Option<&Vec<u8>>) -> String {
@@ -97,6 +99,11 @@ impl Seen {
             Journal::JoinMarker(marker) => {
                 self.join.insert(marker.tracking_partition, marker.counters);
             }
+            Journal::Kernel(pane) => {
+                for cell in pane.cells {
+                    self.together.entry(cell.slice_start_ms).or_default().merge(&cell.sum);
+                }
+            }
             _ => {}
         }
     }
@@ -158,7 +165,7 @@ impl Seen {
 
     /// Final windows hold every event of their slice once; those by label time have labelled rows alone.
     fn check_windows(&self, script: &Script) {
-        let (mut totals, mut by_label, mut together) = (0, 0, 0);
+        let (mut totals, mut by_label, mut areas) = (0, 0, 0);
         for value in self.finals.values() {
             let window: Window = serde_json::from_str(value).unwrap();
             if !window.is_total() {
@@ -174,9 +181,18 @@ impl Seen {
             // The first rows were seen in training.
             assert!(window.labelled < window.rows && (window.labelled > 0 || start <= BASE_MS), "{value}");
             totals += 1;
-            together += i64::from(window.joint.is_some());
+            for (name, exact) in window.metrics.iter().filter(|(name, _)| name.ends_with("_exact")) {
+                let binned = window.metrics[name.trim_end_matches("_exact")];
+                assert!(binned.low <= Some(exact.value) && Some(exact.value) <= binned.high, "{name}: {value}");
+                areas += 1;
+            }
         }
-        assert!(together > totals / 2, "{together} of {totals} windows tell of all columns together");
+        // Windows have too few rows for a distance; their sums are of every row that counts.
+        for (start_ms, rows) in &script.good {
+            assert_eq!(self.together[start_ms].rows(), *rows, "{start_ms}");
+        }
+        let has_areas = script.judge.shape.task != Task::Regression;
+        assert_eq!(areas > totals / 2, has_areas, "{areas} exact areas in {totals} windows");
         let least = script.slices - 6;
         // Two horizons of three slices, a slice, and the lateness.
         assert!(by_label >= script.slices - 8, "{by_label} final windows by label time of {} slices", script.slices);

@@ -146,7 +146,7 @@ fn a_kernel_is_read_as_written_and_one_that_fits_nothing_is_refused() {
         assert!(refused.contains("kernel.json") && refused.contains(expected), "{refused}");
     };
     check(|kernel| kernel.frequencies[1].truncate(1), "frequencies");
-    check(|kernel| kernel.cumulants[0] = -1.0, "out of range");
+    check(|kernel| kernel.spread.sum = -1.0, "out of range");
     check(|kernel| kernel.reference.merge(&kernel.reference.clone()), "160 rows, expected the 80");
     check(|kernel| kernel.columns[0].name = "gone".to_string(), "gone");
 }

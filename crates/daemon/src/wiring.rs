@@ -111,6 +111,7 @@ pub(crate) fn judge(config: &Config, layout: &Layout, swaps: Option<&Arc<SwapTab
             period_ms: config.alerts.false_alarms.period.as_ms(),
         },
         drift_tolerance: config.alerts.drift_tolerance,
+        joint_tolerance: config.alerts.joint_tolerance,
         retrain: judge::Retrain {
             on_harm: retrain.on.contains(&RetrainOn::Harm),
             on_new_labels: retrain.on.contains(&RetrainOn::NewLabels),

@@ -1,18 +1,21 @@
 //! Updates a second of every detector, and drift tests a second. One thread, medians of five.
 //! `cargo run -p detect --example speed`
 
-#![allow(clippy::print_stdout, missing_docs)]
+#![allow(clippy::print_stdout, clippy::expect_used, missing_docs)]
 
 mod random;
 
+use arrow::array::{ArrayRef, Float64Array, RecordBatch};
 use detect::classic::{
     Adwin, AdwinOptions, Ddm, DdmOptions, Detector, HddmA, HddmAOptions, HddmW, HddmWOptions, PageHinkley,
     PageHinkleyOptions,
 };
 use detect::harm::Trigger;
 use detect::shift::{Shift, Wander};
+use profile::Kernel;
 use random::Random;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Makes a fresh detector.
@@ -58,12 +61,12 @@ fn main() {
         errors.len()
     });
 
-    let mut slice = |rows: usize| -> Vec<u64> {
+    let slice = |random: &mut Random, rows: usize| -> Vec<u64> {
         let mut counts = vec![0; 131];
         (0..rows).for_each(|_| counts[1 + (random.unit() * 128.0) as usize] += 1);
         counts
     };
-    let slices: Vec<Vec<u64>> = (0..1100).map(|_| slice(1000)).collect();
+    let slices: Vec<Vec<u64>> = (0..1100).map(|_| slice(&mut random, 1000)).collect();
     let mut reference = vec![0; 131];
     slices.iter().for_each(|s| reference.iter_mut().zip(s).for_each(|(all, more)| *all += more));
     rate("PSI with its null, 131 bins, 1,000 rows", "tests", || {
@@ -71,6 +74,14 @@ fn main() {
             black_box(detect::psi(&reference, slice, 0.01));
         });
         slices.len()
+    });
+    let columns: Vec<(String, ArrayRef)> = (0..10)
+        .map(|n| (format!("x{n}"), Arc::new((0..20_000).map(|_| random.unit()).collect::<Float64Array>()) as ArrayRef))
+        .collect();
+    let rows = RecordBatch::try_from_iter(columns).expect("columns of one length");
+    let kernel = Kernel::fit(&rows, 256, 1).expect("numbers").expect("columns that vary");
+    rate("kernel of 10 columns, 64 frequencies", "rows", || {
+        black_box(kernel.sum(&rows)).map_or(0, |_| rows.num_rows())
     });
     let wander = Wander::measure(&slices);
     let references = vec![reference; 200];

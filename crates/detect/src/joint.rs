@@ -3,16 +3,19 @@
 //! A relation between columns may change while each keeps its histogram. The squared distance of the mean
 //! vectors ([`profile::kernel`]) of two samples sees that. Of n undrifted rows against m it is distributed
 //! as (1/n + 1/m) Σ λ z², z normal and λ the eigenvalues of the covariance of a row's vector (Gretton et
-//! al., JMLR 13, 2012, theorem 12); a chi-square variable with the same first three cumulants stands for
-//! that (Hall, Biometrika 70, 1983; Buckley, Eagleson, Australian Journal of Statistics 30, 1988). So the
+//! al., JMLR 13, 2012, theorem 12). A chi-square variable with the same mean and variance whose unit is the
+//! largest λ stands for that: far out its tail falls as the true one's, and it is never less skewed. So the
 //! columns together are one more gap beside those of single columns, with its own wander, and
 //! [`crate::shift`] tests them all within one budget.
 
 use crate::chi_square::upper_quantile;
 use crate::drift::LEVEL;
 use crate::shift::{Gap, LENGTHS, Wander, p_value};
-use profile::{Kernel, MeanVector};
+use profile::{Kernel, MeanVector, kernel::Spread};
 use serde::{Deserialize, Serialize};
+
+/// Rows before a distance is about chi-square: means of fewer are not normal.
+const ROWS_MIN: u64 = 100;
 
 /// Null of a distance: what turns it into a gap.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,9 +29,8 @@ pub(crate) struct Null {
 
 impl Null {
     fn of(kernel: &Kernel) -> Self {
-        let [first, second, third] = kernel.cumulants;
-        // Such a variable of `degrees`, less them, times scale has these cumulants from the second on.
-        Self { scale: third / second, degrees: second * (second / third) * (second / third), mean: first }
+        let Spread { sum, squares, largest } = kernel.spread;
+        Self { scale: largest, degrees: squares / (largest * largest), mean: sum }
     }
 
     /// The squared discrepancy, free of what chance adds, at which a gap of this size is G.
@@ -37,10 +39,11 @@ impl Null {
     }
 }
 
-/// How far a run lies from the reference, beyond chance or not. `None` where one of both has no rows.
+/// How far a run lies from the reference, beyond chance or not. `None` where one of both has fewer rows than
+/// [`ROWS_MIN`].
 fn gap(kernel: &Kernel, reference: &MeanVector, run: &MeanVector) -> Option<Gap> {
     let (m, n) = (reference.rows() as f64, run.rows() as f64);
-    if m == 0.0 || n == 0.0 {
+    if reference.rows().min(run.rows()) < ROWS_MIN {
         return None;
     }
     let null = Null::of(kernel);
@@ -82,8 +85,9 @@ pub struct Compared {
     pub p_value: f64,
 }
 
-/// Compares one window, by sampling and tolerance alone. The tolerance is a non-centrality per row, as a
-/// population stability index is that of one column.
+/// Compares one window, by sampling and tolerance alone. The tolerance is a non-centrality per row: the squared
+/// discrepancy in units of the largest variance of a row's vector, as a population stability index is about
+/// that of one column.
 #[must_use]
 pub fn compare(kernel: &Kernel, window: &MeanVector, tolerance: f64) -> Option<Compared> {
     let (gap, null) = (gap(kernel, &kernel.reference, window)?, Null::of(kernel));
@@ -95,10 +99,19 @@ pub fn compare(kernel: &Kernel, window: &MeanVector, tolerance: f64) -> Option<C
     })
 }
 
+/// How columns together are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Watched {
+    /// How they wander.
+    pub wander: Wander,
+    /// What is still no shift, see [`compare`].
+    pub tolerance: f64,
+}
+
 /// Runs of slices that are being filled, of all columns together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Joint {
-    wander: Wander,
+    watched: Watched,
     runs: [MeanVector; LENGTHS.len()],
 }
 
@@ -107,14 +120,15 @@ pub struct Joint {
 pub(crate) struct Run {
     pub(crate) gap: Option<Gap>,
     pub(crate) wander: Option<f64>,
+    pub(crate) tolerance: f64,
     pub(crate) null: Null,
 }
 
 impl Joint {
     /// Runs without slices.
     #[must_use]
-    pub fn new(wander: Wander) -> Self {
-        Self { wander, runs: std::array::from_fn(|_| MeanVector::default()) }
+    pub fn new(watched: Watched) -> Self {
+        Self { watched, runs: std::array::from_fn(|_| MeanVector::default()) }
     }
 
     pub(crate) fn add(&mut self, slice: &MeanVector) {
@@ -125,7 +139,8 @@ impl Joint {
     pub(crate) fn take(&mut self, kernel: &Kernel, number: usize) -> Option<Run> {
         let full = std::mem::take(self.runs.get_mut(number)?);
         let gap = gap(kernel, &kernel.reference, &full);
-        Some(Run { gap, wander: self.wander.of_length(number), null: Null::of(kernel) })
+        let Watched { wander, tolerance } = self.watched;
+        Some(Run { gap, wander: wander.of_length(number), tolerance, null: Null::of(kernel) })
     }
 }
 

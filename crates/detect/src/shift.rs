@@ -215,7 +215,18 @@ impl Shift {
     /// without any known there is no alarm.
     #[must_use]
     pub fn new(wander: Vec<Wander>, alarms: f64, period_slices: f64, tolerance: f64) -> Self {
-        let is_known = |number: &usize| wander.iter().any(|column| column.of_length(*number).is_some());
+        Self::with_joint(wander, None, (alarms, period_slices), tolerance)
+    }
+
+    /// The same, where all columns together are one more.
+    #[must_use]
+    pub fn with_joint(
+        wander: Vec<Wander>,
+        joint: Option<&Wander>,
+        (alarms, period_slices): (f64, f64),
+        tolerance: f64,
+    ) -> Self {
+        let is_known = |number: &usize| wander.iter().chain(joint).any(|column| column.of_length(*number).is_some());
         let lengths = (0..LENGTHS.len()).filter(is_known).count().max(1) as f64;
         let alarms_per_slice = alarms.max(0.0) / (period_slices.max(1.0) * lengths);
         Self { wander, tolerance, alarms_per_slice, runs: std::array::from_fn(|_| Run::default()) }
@@ -227,7 +238,8 @@ impl Shift {
         self.step_with(reference, slice, None)
     }
 
-    /// The same with all columns together as one more: the slice's sum, and the runs it belongs to.
+    /// The same with all columns together as one more, of whose wander [`Shift::with_joint`] was told: the
+    /// slice's sum, and the runs it belongs to, which must have begun with these.
     pub fn step_with(
         &mut self,
         reference: &[Vec<u64>],
@@ -262,16 +274,16 @@ impl Shift {
         joint: Option<joint::Run>,
         (number, level): (usize, f64),
     ) -> Vec<Shifted> {
-        let mut columns: Vec<Option<(Gap, f64)>> = self
+        let mut columns: Vec<Option<(Gap, f64, f64)>> = self
             .wander
             .iter()
             .zip(reference)
             .zip(run)
-            .map(|((wander, old), new)| Some((gap(old, new)?, wander.of_length(number)?)))
+            .map(|((wander, old), new)| Some((gap(old, new)?, wander.of_length(number)?, self.tolerance)))
             .collect();
         // Known to exist even where it says nothing: the correction is for the same number each time.
-        columns.extend(joint.map(|run| run.gap.zip(run.wander)));
-        let p_value = |known: &Option<(Gap, f64)>| known.map_or(1.0, |(gap, w)| p_value(gap, w, self.tolerance));
+        columns.extend(joint.map(|run| Some((run.gap?, run.wander?, run.tolerance))));
+        let p_value = |known: &Option<_>| known.map_or(1.0, |(gap, wander, tolerance)| p_value(gap, wander, tolerance));
         let p_values: Vec<f64> = columns.iter().map(p_value).collect();
         let rejected = benjamini_hochberg(&p_values, level);
         let shifted = rejected.iter().filter(|is_shifted| **is_shifted).count();
@@ -282,8 +294,8 @@ impl Shift {
         found
             .filter(|(_, (_, is_shifted))| *is_shifted)
             .filter_map(|(column, ((known, p_value), _))| {
-                let (gap, wander) = known?;
-                let critical = critical_g(gap, wander, self.tolerance, critical);
+                let (gap, wander, tolerance) = known?;
+                let critical = critical_g(gap, wander, tolerance, critical);
                 let (distance, threshold) = match joint.filter(|_| column == self.wander.len()) {
                     Some(run) => {
                         (run.null.squared_discrepancy(gap.g, &gap), run.null.squared_discrepancy(critical, &gap))

@@ -9,6 +9,19 @@ const ONE: f64 = (1u64 << FRACTION_BITS) as f64;
 /// Terms beyond this are clamped to it: 2^80 leaves room for 2^47 such terms in 128 bits.
 const LARGEST_TERM: f64 = 1.208_925_819_614_629_2e24;
 
+/// Numbers below this fit into 64 bits with a sign.
+const WORD: f64 = (1_u64 << 62) as f64;
+
+/// The nearest integer, halves away from zero, of a number below 2⁶²; NaN is 0.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+pub fn rounded(number: f64) -> i64 {
+    // `as` cuts towards zero. What is cut off is exact: from 2⁵² on there is nothing.
+    let whole = number as i64;
+    let rest = number - whole as f64;
+    whole + i64::from(rest >= 0.5) - i64::from(rest <= -0.5)
+}
+
 /// A sum in fixed point: every term is rounded once to a multiple of 2^-40, then added exactly.
 ///
 /// Panes are cut per transaction, so floating-point sums would depend on the cuts; these do not.
@@ -25,10 +38,14 @@ impl Fixed {
     #[must_use]
     pub fn from_f64(term: f64) -> Self {
         debug_assert!(!term.is_nan(), "a NaN term reached a sum");
-        let clamped = term.clamp(-LARGEST_TERM, LARGEST_TERM);
+        let scaled = term.clamp(-LARGEST_TERM, LARGEST_TERM) * ONE;
+        // Nearly every term fits into a machine word, where rounding is a few instructions.
+        if scaled.abs() < WORD {
+            return Self(i128::from(rounded(scaled)));
+        }
         // `as` maps NaN to zero and cannot overflow after the clamp.
         #[allow(clippy::cast_possible_truncation)]
-        Self((clamped * ONE).round() as i128)
+        Self(scaled.round() as i128)
     }
 
     /// The sum as a floating-point number.
@@ -75,7 +92,7 @@ impl std::iter::Sum for Fixed {
 
 #[cfg(test)]
 mod tests {
-    use super::Fixed;
+    use super::{Fixed, rounded};
 
     #[test]
     fn a_sum_does_not_depend_on_the_order_of_its_terms() {
@@ -84,6 +101,24 @@ mod tests {
         let forward: Fixed = terms.iter().copied().map(Fixed::from_f64).sum();
         let backward: Fixed = terms.iter().rev().copied().map(Fixed::from_f64).sum();
         assert_eq!(forward, backward);
+    }
+
+    /// The standard library's rounding is the truth; terms on both sides of a word's size, and halves.
+    #[test]
+    fn numbers_are_rounded_as_the_standard_library_does() {
+        let mut numbers = vec![0.0, -0.0, 0.5, 1.5, 0.499_999_999_999_999_94, 4_503_599_627_370_495.5, 4.6e18];
+        numbers.extend((0..2_000).map(|n| (f64::from(n) * 0.754_877_666).exp2() % 4e18));
+        numbers.extend((0..2_000).map(|n| f64::from(n) / 2.0));
+        for number in numbers.into_iter().flat_map(|number| [number, -number]) {
+            assert_eq!(rounded(number), number.round() as i64, "{number}");
+        }
+        assert_eq!(rounded(f64::NAN), 0);
+        for term in [1e-12, 0.3, 4.1e6, 4.3e6, 1e12, 1.2e24] {
+            for term in [term, -term] {
+                let steps = (term * 1_099_511_627_776.0_f64).round() as i128;
+                assert_eq!(Fixed::from_f64(term), Fixed(steps), "{term}");
+            }
+        }
     }
 
     #[test]

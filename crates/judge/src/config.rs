@@ -38,6 +38,8 @@ pub struct Config {
     pub false_alarms: Budget,
     /// Population stability index that is still no drift.
     pub drift_tolerance: f64,
+    /// The same of all columns together, see `detect::joint::compare`.
+    pub joint_tolerance: f64,
     /// When to retrain, and how to promote.
     pub retrain: Retrain,
     /// Promotions of another run whose swap table is imposed, by number: told as they are, while

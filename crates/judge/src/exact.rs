@@ -1,20 +1,31 @@
 //! Exact areas under curves: the scores of labelled rows, by slice, until the window is final.
 //!
 //! They are kept beside the slices, since checkpoints of before have none. A window of more rows than
-//! [`ROWS_MAX`], or of rows whose scores were not all told, has the areas from bins.
+//! [`rows_max`], or of rows whose scores were not all told, has the areas from bins alone.
 
+use crate::config::Config;
 use crate::intake::SLICES_MAX;
 use crate::judge::Turn;
 use crate::windows::{ALL, Metrics, Moment, as_record, counts};
 use domain::{Task, Version};
-use measure::{ExactScores, ScoreCount, Shape};
+use measure::{ExactScores, ScoreCount};
 use records::journal::{ExactCell, Phase};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Labelled rows of a window whose areas are exact. A distinct score takes some 40 bytes, and 12 in a
-/// checkpoint.
-pub(crate) const ROWS_MAX: i64 = 100_000;
+/// Labelled rows of a window whose areas are exact, at most.
+const ROWS_MAX: i64 = 100_000;
+/// Scores of all windows that are open at a time. One takes some 40 bytes, and 12 in a checkpoint.
+const SCORES_MAX: i64 = 2_000_000;
+
+/// Labelled rows of a window whose areas are exact: fewer where many windows wait for labels or rows have many
+/// scores. It follows from the configuration alone, so that it is the same in every run.
+pub(crate) fn rows_max(config: &Config) -> i64 {
+    let of_row = if config.shape.task == Task::MulticlassClassification { config.shape.classes } else { 1 };
+    let waiting = (config.horizon_ms.max(0) / config.slices.length_ms.max(1)).saturating_add(2);
+    let scores = waiting.saturating_mul(i64::try_from(of_row).unwrap_or(i64::MAX).max(1));
+    (SCORES_MAX / scores.max(1)).min(ROWS_MAX)
+}
 
 /// Scores of one slice.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,19 +40,20 @@ enum Part {
 }
 
 /// Distinct scores that are kept of a slice's phase and version: twice those of the rows that can have
-/// exact areas, since rows of a prediction that is no more in force may be taken out again.
-fn scores_max(shape: Shape) -> usize {
-    let of_row = if shape.task == Task::MulticlassClassification { shape.classes } else { 1 };
-    usize::try_from(ROWS_MAX).unwrap_or(usize::MAX).saturating_mul(2).saturating_mul(of_row.max(1))
+/// exact areas, since rows of a prediction that is no more in force may be taken out again. Only where as many
+/// are does the order of panes decide whether a window has exact areas.
+fn scores_max(config: &Config) -> usize {
+    let of_row = if config.shape.task == Task::MulticlassClassification { config.shape.classes } else { 1 };
+    usize::try_from(rows_max(config)).unwrap_or(usize::MAX).saturating_mul(2).saturating_mul(of_row.max(1))
 }
 
 impl Kept {
-    fn add(&mut self, cell: ExactCell<ScoreCount>, shape: Shape) {
+    fn add(&mut self, cell: ExactCell<ScoreCount>, config: &Config) {
         let empty = || Part::Scores(ExactScores::default());
         let part = self.0.entry((cell.phase, cell.version)).or_insert_with(empty);
         let Part::Scores(scores) = part else { return };
         cell.scores.iter().for_each(|count| scores.add_count(count));
-        if scores.len() > scores_max(shape) {
+        if scores.len() > scores_max(config) {
             *part = Part::TooMany;
         }
     }
@@ -69,26 +81,27 @@ impl Turn<'_> {
         let is_final = self.state.final_until_ms.is_some_and(|until| end_ms <= until);
         let has_room = self.state.exact.len() < SLICES_MAX || self.state.exact.contains_key(&cell.slice_start_ms);
         if is_slice && !is_final && has_room {
-            self.state.exact.entry(cell.slice_start_ms).or_default().add(cell, self.config.shape);
+            self.state.exact.entry(cell.slice_start_ms).or_default().add(cell, self.config);
         }
     }
 
-    /// Exact areas of a window of all rows with so many labelled ones.
+    /// Exact areas of a window of all rows with so many labelled ones: `auc_exact` beside `auc`, and so on.
     pub(crate) fn exact_areas(&self, start_ms: i64, moment: Moment, version: &str, labelled: i64) -> Metrics {
-        let kept = self.state.exact.get(&start_ms).filter(|_| labelled <= ROWS_MAX);
+        let kept = self.state.exact.get(&start_ms).filter(|_| labelled <= rows_max(self.config));
         // Rows of before the option was set, or of a join of before, have no scores here.
         let scores = kept.and_then(|kept| kept.at(moment, version)).filter(|scores| scores.rows() == labelled);
         let metrics = scores.map(|scores| scores.metrics(self.config.shape)).unwrap_or_default();
-        metrics.into_iter().map(|(name, estimate)| (name, as_record(estimate))).collect()
+        metrics.into_iter().map(|(name, estimate)| (format!("{name}_exact"), as_record(estimate))).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kept, Moment, Part, scores_max};
+    use super::{Kept, Moment, Part, rows_max, scores_max};
+    use crate::config::Config;
     use crate::tests::fixtures::config;
-    use domain::Version;
-    use measure::ScoreCount;
+    use domain::{Slices, Task, Version};
+    use measure::{ScoreCount, Shape};
     use records::journal::{ExactCell, Phase};
 
     fn cell(phase: Phase, scores: impl Iterator<Item = u64>) -> ExactCell<ScoreCount> {
@@ -97,18 +110,32 @@ mod tests {
     }
 
     #[test]
+    fn many_open_windows_or_classes_have_fewer_rows_each() {
+        let check = |(horizon_ms, length_ms, classes): (i64, i64, usize), expected: i64| {
+            let task = if classes > 2 { Task::MulticlassClassification } else { Task::BinaryClassification };
+            let shape = Shape { task, classes };
+            assert_eq!(rows_max(&Config { horizon_ms, slices: Slices::of(length_ms), shape, ..config() }), expected);
+        };
+        let (day, hour) = (86_400_000, 3_600_000);
+        check((3 * day, day, 2), 100_000);
+        check((3 * day, hour, 2), 2_000_000 / 74);
+        check((30 * day, day, 10), 2_000_000 / 320);
+        check((i64::MAX, 1, 2), 0);
+    }
+
+    #[test]
     fn too_many_scores_are_let_go_for_good_and_only_where_they_are() {
-        let shape = config().shape;
-        let most = scores_max(shape) as u64;
+        let config = config();
+        let most = scores_max(&config) as u64;
         let mut kept = Kept::default();
-        kept.add(cell(Phase::Mature, 0..10), shape);
-        kept.add(cell(Phase::Late, 0..most), shape);
+        kept.add(cell(Phase::Mature, 0..10), &config);
+        kept.add(cell(Phase::Late, 0..most), &config);
         assert_eq!(kept.at(Moment::Final, "v").unwrap().len() as u64, most);
-        kept.add(cell(Phase::Late, most..most + 1), shape);
+        kept.add(cell(Phase::Late, most..most + 1), &config);
         assert_eq!(kept.at(Moment::Final, "*"), None);
         assert_eq!(kept.at(Moment::Mature, "*").unwrap().rows(), 10);
         assert_eq!(kept.at(Moment::Final, "another").unwrap().rows(), 0);
-        kept.add(cell(Phase::Late, 0..1), shape);
+        kept.add(cell(Phase::Late, 0..1), &config);
         assert!(kept.0.values().any(|part| *part == Part::TooMany));
     }
 }

@@ -38,6 +38,7 @@ mod windows;
 pub use config::{Budget, Config, Known, Retrain};
 pub use error::Error;
 pub use judge::Judge;
+pub use together::JOINT_DISTRIBUTION;
 
 #[cfg(test)]
 mod tests;

@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::examples;
 use crate::judge::Turn;
 use crate::state::{Scored, Slice};
-use crate::together::TOGETHER;
-use detect::joint::Joint;
+use crate::together::JOINT_DISTRIBUTION;
+use detect::joint::{Joint, Watched};
 use detect::shift::{LENGTHS, Shift, Shifted, Wander, Wanders};
 use domain::Version;
 use profile::{Kernel, MeanVector};
@@ -89,13 +89,21 @@ impl Watch {
                         let numbers: Vec<usize> = (0..columns.len()).filter(is_of).collect();
                         let (places, wander) = places(&numbers, known, wander).into_iter().unzip();
                         let (alarms, slices) = (config.false_alarms.count * BESIDE_HARM, config.budget_slices());
-                        let shift = Shift::new(wander, alarms, slices, config.drift_tolerance);
+                        // Columns together are looked at beside the single ones.
+                        let joint = joint_wander(known).filter(|_| tier != OUTPUT_TIER);
+                        let budget = (alarms, slices);
+                        let shift = Shift::with_joint(wander, joint, budget, config.drift_tolerance);
                         Tier { columns: places, shift, fed: 0, quiet_at: 0 }
                     })
                     .to_vec(),
             ),
         };
         Self { version, fed_until_ms: i64::MIN, starts_ms: VecDeque::new(), by }
+    }
+
+    /// Whether columns together are watched.
+    fn has_joint(&self, known: &Known) -> bool {
+        matches!(self.by, By::Shift(_)) && joint_wander(known).is_some()
     }
 
     /// Start of the run of so many slices that ends with the newest one.
@@ -111,6 +119,11 @@ impl Watch {
             self.starts_ms.pop_front();
         }
     }
+}
+
+/// How columns together wander, where they can be watched.
+fn joint_wander(known: &Known) -> Option<&Wander> {
+    known.wander.as_ref().filter(|_| known.kernel.is_some())?.joint.as_ref()
 }
 
 /// Columns of a tier with their wander: of all rows, then within each segment that has both a reference
@@ -145,25 +158,28 @@ impl Turn<'_> {
             return Ok(());
         }
         let end_ms = self.config.slices.end(start_ms);
+        let is_same = before.as_ref().is_some_and(|watch| watch.version == *version);
+        let is_joint = self.state.joint.as_ref().is_some_and(|(of, _)| of == version);
         let mut watch = match before {
-            Some(watch) if watch.version == *version => watch,
-            // Alerts speak of one version: with its last slice they are resolved.
+            Some(watch) if is_same && is_joint == watch.has_joint(&known) => watch,
+            // Of a checkpoint that knew nothing of columns together: runs begin anew, alerts go on. Otherwise
+            // alerts speak of one version: with its last slice they are resolved.
             before => {
-                if before.is_some() {
+                if before.is_some() && !is_same {
                     for tier in TIERS {
                         self.not_found(Finding { name: "vigie.drift", tier, span_ms: (start_ms, end_ms) })?;
                     }
                 }
                 let watch = Watch::new(version.clone(), &known, self.config);
-                let wander = known.wander.as_ref().and_then(|wander| wander.joint);
-                let joint = wander.filter(|_| known.kernel.is_some()).map(Joint::new);
+                let watched = |wander: &Wander| Watched { wander: *wander, tolerance: self.config.joint_tolerance };
+                let joint = joint_wander(&known).filter(|_| watch.has_joint(&known)).map(watched).map(Joint::new);
                 self.state.joint = joint.map(|joint| (version.clone(), joint));
                 self.out.count("vigie.judge.columns_unwatched", unwatched(&watch, &known).len() as u64);
                 watch
             }
         };
         watch.remember(start_ms, end_ms);
-        let sum = self.sum_together(start_ms, version, &known).cloned().unwrap_or_default();
+        let sum = self.sum_together(start_ms, version, slice).cloned().unwrap_or_default();
         let mut joint = self.state.joint.take();
         let together = known.kernel.as_deref().zip(joint.as_mut()).filter(|(_, (of, _))| of == version);
         let together = together.map(|(kernel, (_, joint))| (kernel, &sum, joint));
@@ -189,7 +205,6 @@ impl Turn<'_> {
                 self.watch_windows(windowed, &version, (start_ms, end_ms), (slice, scored), known)
             }
             By::Shift(tiers) => tiers.iter_mut().zip(TIERS).try_for_each(|(tier, name)| {
-                // Columns together are looked at beside the single ones.
                 let together = if name == OUTPUT_TIER { None } else { together.take() };
                 let found = tier.step((known, &version), (slice, scored), together);
                 tier.fed = tier.fed.saturating_add(1);
@@ -239,8 +254,10 @@ impl Tier {
 fn unwatched(watch: &Watch, known: &Known) -> Vec<String> {
     let (By::Shift(_), Some(wander)) = (&watch.by, &known.wander) else { return Vec::new() };
     let columns = known.reference.layout.columns.iter().zip(&wander.columns);
-    let is_known = |wander: &Wander| (0..LENGTHS.len()).any(|n| wander.of_length(n).is_some());
-    columns.filter(|(_, wander)| !is_known(wander)).map(|(column, _)| column.name.clone()).collect()
+    let is_known = |wander: &&Wander| (0..LENGTHS.len()).any(|n| wander.of_length(n).is_some());
+    let single = columns.filter(|(_, wander)| !is_known(wander)).map(|(column, _)| column.name.as_str());
+    let together = joint_wander(known).filter(|wander| !is_known(wander)).map(|_| JOINT_DISTRIBUTION);
+    single.chain(together).map(str::to_owned).collect()
 }
 
 /// What was found, worst first; of a column that several runs show the likeliest stands.
@@ -267,10 +284,13 @@ fn evidence(
         let all = of_all.get(&place.number).filter(|_| place.segment.is_some());
         all.is_none_or(|psi| shifted.distance > CONCENTRATED * psi)
     };
-    let name = |number: usize| reference.layout.columns.get(number).map_or(TOGETHER, |column| column.name.as_str());
+    let name =
+        |number: usize| reference.layout.columns.get(number).map_or(JOINT_DISTRIBUTION, |column| column.name.as_str());
     let told = by_column.into_iter().filter(|(place, shifted)| says_more(place, shifted));
     let named = told.map(|(place, shifted)| (name(place.number).to_owned(), (place.segment, shifted))).collect();
-    let ranked = drift::worst_first(reference, named, |(_, shifted): &(_, Shifted)| shifted.distance);
+    let mut ranked = drift::worst_first(reference, named, |(_, shifted): &(_, Shifted)| shifted.distance);
+    // Another distance than that of columns, and what explains least: last.
+    ranked.sort_by_key(|(column, _)| column == JOINT_DISTRIBUTION);
     let worst = ranked.first().map(|(_, (_, shifted))| *shifted);
     let examples = ranked.first().map(|(column, (segment, _))| match reference.layout.position(column) {
         Some(number) => examples::of_shift(known, slice, version, (number, segment.as_deref())),
@@ -278,7 +298,7 @@ fn evidence(
     });
     let mut detail = ranked.first().map_or_else(String::new, |(column, (_, worst))| {
         let (distance, what) = match column.as_str() {
-            TOGETHER => ("squared MMD of all columns together", "they"),
+            JOINT_DISTRIBUTION => ("squared MMD of all columns together", "they"),
             _ => ("PSI", "the column"),
         };
         format!(
@@ -286,7 +306,7 @@ fn evidence(
             worst.distance, worst.slices, worst.p_value
         )
     });
-    if ranked.iter().any(|(column, _)| column != OUTPUT) {
+    if ranked.iter().any(|(column, _)| column != OUTPUT && column != JOINT_DISTRIBUTION) {
         detail.push_str(drift::ranking(reference));
     }
     if !unwatched.is_empty() {

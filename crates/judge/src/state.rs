@@ -25,9 +25,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// Layout of the checkpoint. Earlier ones are read too: what they lack stands at the end.
 const FORMAT: u32 = 7;
 /// Had no losses; of numbers it is not read.
-const FORMAT_LOSSES: u32 = 5;
+const FORMAT_BEFORE_LOSSES: u32 = 5;
 /// Had nothing of all columns together, and no scores.
-const FORMAT_TOGETHER: u32 = 6;
+const FORMAT_BEFORE_TOGETHER: u32 = 6;
 /// Judged slices whose label counts are remembered.
 const HISTORY_MAX: usize = 10_000;
 /// Ids of commands that are remembered, newest last.
@@ -193,8 +193,8 @@ impl State {
         let may_lack_rows = config.shape.task == Task::Regression;
         // Of maps and of what may be missing.
         let lacking: &[u8] = match head.0 {
-            FORMAT_LOSSES if !may_lack_rows => &[0, 0, 0, 0],
-            FORMAT_TOGETHER => &[0, 0, 0],
+            FORMAT_BEFORE_LOSSES if !may_lack_rows => &[0, 0, 0, 0],
+            FORMAT_BEFORE_TOGETHER => &[0, 0, 0],
             _ => &[],
         };
         if !lacking.is_empty() && head.1 == config.slices.length_ms {

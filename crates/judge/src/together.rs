@@ -6,6 +6,7 @@
 use crate::config::{Config, Known};
 use crate::intake::SLICES_MAX;
 use crate::judge::Turn;
+use crate::state::Slice;
 use crate::windows::ALL;
 use detect::joint;
 use domain::Version;
@@ -15,16 +16,19 @@ use records::window::Joint;
 use std::collections::BTreeMap;
 
 /// How all columns together are named among those that an alert names.
-pub(crate) const TOGETHER: &str = "joint_distribution";
+pub const JOINT_DISTRIBUTION: &str = "joint_distribution";
 
 impl Turn<'_> {
-    /// Takes the sum of some rows into that of their slice, unless its window was written for good.
+    /// Takes the sum of some rows into that of their slice, unless its window was written for good or the
+    /// version's bundle has another kernel.
     pub(crate) fn admit_together(&mut self, cell: KernelCell<MeanVector>) {
         let end_ms = self.config.slices.end(cell.slice_start_ms);
         let is_slice = self.config.slices.start(cell.slice_start_ms) == cell.slice_start_ms;
         let is_final = self.state.final_until_ms.is_some_and(|until| end_ms <= until);
         let has_room = self.state.together.len() < SLICES_MAX || self.state.together.contains_key(&cell.slice_start_ms);
-        if !is_slice || is_final || !has_room {
+        let kernel = self.known.get(&cell.version).and_then(|known| known.kernel.as_ref());
+        let fits = kernel.is_some_and(|kernel| cell.sum.is_of(kernel.frequencies.len()));
+        if !is_slice || is_final || !has_room || !fits {
             // The rows were counted with the pane beside it.
             return;
         }
@@ -32,25 +36,25 @@ impl Turn<'_> {
         by_version.entry(cell.version).or_default().merge(&cell.sum);
     }
 
-    /// The sum of a slice, if there is one and the version's bundle has a kernel for it.
-    pub(crate) fn sum_together(&self, start_ms: i64, version: &Version, known: &Known) -> Option<&MeanVector> {
+    /// The sum of the rows of a slice that a version scored, if it is of all of them: a replica that does not
+    /// know the kernel yet tells none, and those of some partitions are not like the rest.
+    pub(crate) fn sum_together(&self, start_ms: i64, version: &Version, slice: &Slice) -> Option<&MeanVector> {
         let sum = self.state.together.get(&start_ms)?.get(version)?;
-        known.kernel.as_ref().filter(|kernel| sum.is_of(kernel.frequencies.len())).map(|_| sum)
+        slice.scored.get(version).filter(|scored| scored.rows == sum.rows()).map(|_| sum)
     }
 
     /// How far a slice lies from each version's reference, by version; over all versions only where there
     /// is one.
-    pub(crate) fn joint_by_version(&self, start_ms: i64) -> BTreeMap<String, Joint> {
-        let Some(by_version) = self.state.together.get(&start_ms) else { return BTreeMap::new() };
+    pub(crate) fn joint_by_version(&self, start_ms: i64, slice: &Slice) -> BTreeMap<String, Joint> {
         let mut found = BTreeMap::new();
-        for version in by_version.keys() {
+        for version in slice.scored.keys() {
             let Some(joint) = self.known.get(version).and_then(|known| {
-                let sum = self.sum_together(start_ms, version, known)?;
+                let sum = self.sum_together(start_ms, version, slice)?;
                 compared(known, sum, self.config)
             }) else {
                 continue;
             };
-            if by_version.len() == 1 {
+            if slice.scored.len() == 1 {
                 found.insert(ALL.to_owned(), joint);
             }
             found.insert(version.as_str().to_owned(), joint);
@@ -60,7 +64,7 @@ impl Turn<'_> {
 }
 
 fn compared(known: &Known, sum: &MeanVector, config: &Config) -> Option<Joint> {
-    let found = joint::compare(known.kernel.as_ref()?, sum, config.drift_tolerance)?;
+    let found = joint::compare(known.kernel.as_ref()?, sum, config.joint_tolerance)?;
     let is_finite = found.squared_discrepancy.is_finite() && found.p_value.is_finite();
     is_finite.then_some(Joint {
         squared_mmd: found.squared_discrepancy,

@@ -42,7 +42,7 @@ impl Turn<'_> {
         let expected = estimated::by_window(slice);
         let mut cells = self.cells_by_window(slice, moment);
         let mut drift = self.drift_by_window(slice);
-        let joint = self.joint_by_version(start_ms);
+        let joint = self.joint_by_version(start_ms, slice);
         let counted = slice.cells.iter().filter(|(key, _)| counts(moment, key.phase));
         let mut intervals = self.intervals(counted.map(|(key, cell)| (key.segment.as_str(), &key.version, cell)));
         for place in expected.keys().chain(drift.keys()) {

@@ -3,6 +3,7 @@
 use crate::interval::Estimate;
 use crate::sparse::Histogram;
 use crate::sums::unit;
+use domain::fixed::rounded;
 use serde::{Deserialize, Serialize};
 
 /// Bins of equal width of the predicted probability; bin b begins at b/16, the last one holds 1
@@ -30,9 +31,8 @@ pub(crate) fn bin_of(value: f64, bins: u32) -> u32 {
 const UNIT: f64 = 1_048_576.0;
 
 /// A probability in [0, 1], rounded to whole steps, of a row that comes or goes.
-#[allow(clippy::cast_possible_truncation)]
 pub(crate) fn units(probability: f64, sign: i64) -> i64 {
-    unit(sign) * (probability * UNIT).round() as i64
+    unit(sign) * rounded(probability * UNIT)
 }
 
 impl Reliability {

@@ -35,9 +35,34 @@ pub struct Kernel {
     pub frequencies: Vec<Vec<f64>>,
     /// All rows of the reference.
     pub reference: MeanVector,
-    /// Σλ, Σλ² and Σλ³ over the eigenvalues λ of the covariance of a row's vector: what the distance of
-    /// undrifted samples is distributed by.
-    pub cumulants: [f64; 3],
+    /// Of the covariance of a row's vector: what the distance of undrifted samples is distributed by.
+    pub spread: Spread,
+}
+
+/// What the eigenvalues λ of a covariance sum up to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Σλ.
+    pub sum: f64,
+    /// Σλ².
+    pub squares: f64,
+    /// The largest λ.
+    pub largest: f64,
+}
+
+impl Spread {
+    /// Whether there are numbers λ, at most so many, that give these; but for rounding.
+    fn is_of(&self, dimensions: usize) -> bool {
+        let Self { sum, squares, largest } = *self;
+        #[allow(clippy::cast_precision_loss)]
+        let most = dimensions as f64 * largest;
+        let is_at_most = |a: f64, b: f64| a <= b * (1.0 + 1e-6);
+        [sum, squares, largest].iter().all(|number| number.is_finite() && *number > 0.0)
+            && is_at_most(sum, most)
+            && is_at_most(squares, largest * sum)
+            && is_at_most(largest * largest, squares)
+            && is_at_most(sum, 1.0)
+    }
 }
 
 /// Sum of the vectors of rows: of each frequency cosine and sine, in multiples of 2⁻²⁰.
@@ -94,7 +119,7 @@ impl Kernel {
             && self.columns.iter().all(Encoded::is_sound)
             && self.frequencies.iter().all(fits)
             && self.reference.is_of(self.frequencies.len())
-            && self.cumulants.iter().all(|cumulant| cumulant.is_finite() && *cumulant > 0.0)
+            && self.spread.is_of(2 * self.frequencies.len())
     }
 }
 
@@ -104,6 +129,7 @@ impl MeanVector {
         self.rows = self.rows.saturating_add(places.len() as u64);
         let mut block = vec![[0.0; BLOCK]; rows.0.len()];
         for places in places.chunks(BLOCK) {
+            let count = places.len();
             for (gathered, column) in block.iter_mut().zip(&rows.0) {
                 for (value, place) in gathered.iter_mut().zip(places) {
                     *value = column.get(*place as usize).copied().unwrap_or_default();
@@ -113,10 +139,10 @@ impl MeanVector {
                 // Column by column: each row's angle is summed in the same order whatever block it is in.
                 let mut turns = [0.0; BLOCK];
                 for (weight, gathered) in weights.iter().zip(&block) {
-                    turns.iter_mut().zip(gathered).for_each(|(turn, value)| *turn += weight * value);
+                    turns.iter_mut().zip(gathered).take(count).for_each(|(turn, value)| *turn += weight * value);
                 }
                 let (mut cosines, mut sines) = (0_i32, 0_i32);
-                for turn in turns.iter().take(places.len()) {
+                for turn in turns.iter().take(count) {
                     let (cosine, sine) = circle(*turn);
                     cosines += units(cosine);
                     sines += units(sine);
@@ -136,10 +162,13 @@ impl MeanVector {
         self.rows
     }
 
-    /// Whether it has a sum for each of so many frequencies; one of no rows has none.
+    /// Whether it has a sum for each of so many frequencies, none larger than that many rows can make it.
+    /// One of no rows has none.
     #[must_use]
     pub fn is_of(&self, frequencies: usize) -> bool {
-        self.sums.len() == 2 * frequencies
+        // A number of at most 1 is at most 2²⁰ steps, and one more where the series is off.
+        let most = u128::from(self.rows) * ((1 << 20) + 1);
+        self.sums.len() == 2 * frequencies && self.sums.iter().all(|sum| u128::from(sum.unsigned_abs()) <= most)
     }
 
     /// Adds the other's rows, which must be of the same kernel.

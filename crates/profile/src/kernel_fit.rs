@@ -1,8 +1,8 @@
-//! A kernel from reference rows: its width, its frequencies, and how samples of it differ by chance.
+//! A kernel from reference rows: its width, its frequencies, and how rows spread in it.
 
 use crate::encoded::Encoded;
 use crate::error::Error;
-use crate::kernel::{FREQUENCIES, Kernel, MeanVector, Standardised, circle};
+use crate::kernel::{FREQUENCIES, Kernel, MeanVector, Spread, Standardised, circle};
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 
@@ -10,14 +10,16 @@ use arrow::compute::take_record_batch;
 const PAIRS: usize = 1_000;
 /// Rows that width and covariance are measured on, at most, evenly spread.
 const SAMPLE_MAX: usize = 20_000;
+/// Steps of the power method.
+const POWERS: usize = 200;
 /// Rows that are standardised at a time.
 const CHUNK: usize = 1 << 16;
 
 impl Kernel {
     /// Fits a kernel to reference rows: as wide as the median distance of two rows (the usual choice since
     /// Gretton et al., JMLR 13, 2012). Columns without a place among numbers are left out, and more than
-    /// `columns_max`. The same rows and seed give the same kernel on every host. `None` where fewer than
-    /// two columns vary.
+    /// `columns_max`. The same rows and seed give the same kernel on every host. `None` where there are fewer
+    /// than two columns, no two rows differ, or rows hold numbers that nothing can be made of.
     ///
     /// # Errors
     /// A column is of a type that cannot be counted.
@@ -28,17 +30,17 @@ impl Kernel {
         }
         columns.truncate(columns_max);
         let count = rows.num_rows();
-        let spread = (0..count).step_by(count.div_ceil(SAMPLE_MAX).max(1));
-        let places: UInt32Array = spread.filter_map(|row| u32::try_from(row).ok()).collect();
+        let evenly = (0..count).step_by(count.div_ceil(SAMPLE_MAX).max(1));
+        let places: UInt32Array = evenly.filter_map(|row| u32::try_from(row).ok()).collect();
         let sample = take_record_batch(rows, &places).map_err(|e| Error::Reference(e.to_string()))?;
         let sample = Standardised::of(&columns, &sample)?;
-        let width = median_distance(&sample, places.len());
+        let width = distance(&sample, places.len());
         if columns.len() < 2 || width <= 0.0 {
             return Ok(None);
         }
         let frequencies = draw(seed, columns.len(), width);
-        let cumulants = cumulants(&frequencies, &sample, places.len());
-        let mut found = Self { columns, frequencies, reference: MeanVector::default(), cumulants };
+        let spread = spread(&frequencies, &sample, places.len());
+        let mut found = Self { columns, frequencies, reference: MeanVector::default(), spread };
         for start in (0..count).step_by(CHUNK) {
             let more = found.sum(&rows.slice(start, CHUNK.min(count - start)))?;
             found.reference.merge(&more);
@@ -47,8 +49,10 @@ impl Kernel {
     }
 }
 
-/// Of rows half of the reference apart, so that they are of other times.
-fn median_distance(rows: &Standardised, count: usize) -> f64 {
+/// Median distance of two rows half of the reference apart, so that they are of other times; the mean where
+/// most are the same.
+#[allow(clippy::cast_precision_loss)]
+fn distance(rows: &Standardised, count: usize) -> f64 {
     let half = count / 2;
     let step = half.div_ceil(PAIRS).max(1);
     let square = |(a, b): (f64, f64)| (a - b) * (a - b);
@@ -58,7 +62,8 @@ fn median_distance(rows: &Standardised, count: usize) -> f64 {
     };
     let mut distances: Vec<f64> = (0..half).step_by(step).map(distance).collect();
     distances.sort_by(f64::total_cmp);
-    distances.get(distances.len() / 2).copied().unwrap_or_default()
+    let median = distances.get(distances.len() / 2).copied().unwrap_or_default();
+    if median > 0.0 { median } else { distances.iter().sum::<f64>() / distances.len().max(1) as f64 }
 }
 
 /// Normal weights of the kernel's spectrum, in turns (Box and Muller, Annals of Mathematical Statistics
@@ -81,9 +86,9 @@ fn uniform(state: &mut u64) -> f64 {
     ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Traces of the first three powers of the covariance of a row's vector, which has length 1.
+/// Of the covariance of a row's vector, which has length 1.
 #[allow(clippy::cast_precision_loss)]
-fn cumulants(frequencies: &[Vec<f64>], rows: &Standardised, count: usize) -> [f64; 3] {
+fn spread(frequencies: &[Vec<f64>], rows: &Standardised, count: usize) -> Spread {
     let size = 2 * frequencies.len();
     let scale = (frequencies.len() as f64).sqrt();
     let mut means = vec![0.0; size];
@@ -102,10 +107,28 @@ fn cumulants(frequencies: &[Vec<f64>], rows: &Standardised, count: usize) -> [f6
     for (sums, x) in squares.iter_mut().zip(&means) {
         sums.iter_mut().zip(&means).for_each(|(sum, y)| *sum = *sum / taken - x * y);
     }
-    let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(x, y)| x * y).sum() };
-    let first = squares.iter().enumerate().filter_map(|(place, row)| row.get(place)).sum();
-    let second = squares.iter().map(|row| dot(row, row)).sum();
-    // The matrix is symmetric: an element of its square is the product of two rows.
-    let third = squares.iter().flat_map(|a| squares.iter().zip(a).map(move |(b, x)| x * dot(a, b))).sum();
-    [first, second, third]
+    let sum = squares.iter().enumerate().filter_map(|(place, row)| row.get(place)).sum();
+    Spread { sum, squares: squares.iter().map(|row| dot(row, row)).sum(), largest: largest_eigenvalue(&squares) }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+/// Of a symmetric matrix without negative ones, by the power method: from below, and close to it long before
+/// the vector is, where the next is as large.
+fn largest_eigenvalue(matrix: &[Vec<f64>]) -> f64 {
+    let Some(mut vector) = matrix.iter().max_by(|a, b| dot(a, a).total_cmp(&dot(b, b))).cloned() else { return 0.0 };
+    let mut value = 0.0;
+    for _ in 0..POWERS {
+        let length = dot(&vector, &vector).sqrt();
+        if length <= 0.0 {
+            return 0.0;
+        }
+        vector.iter_mut().for_each(|x| *x /= length);
+        let next: Vec<f64> = matrix.iter().map(|row| dot(row, &vector)).collect();
+        value = dot(&vector, &next);
+        vector = next;
+    }
+    value
 }

@@ -1,4 +1,4 @@
-use super::{Kernel, MeanVector, Standardised, circle};
+use super::{Kernel, MeanVector, Spread, Standardised, circle};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use std::sync::Arc;
 
@@ -70,17 +70,27 @@ fn parts_merge_to_the_whole_and_subtract_exactly() {
     assert!(bytes.len() < 128 * 5, "{} bytes", bytes.len());
 }
 
-/// Σλ of vectors of length 1 is 1 less the square of their mean; Σλ² lies between its square over the
-/// number of dimensions and its square.
+/// Σλ of vectors of length 1 is 1 less the square of their mean.
 #[test]
-fn cumulants_are_those_of_a_covariance() {
+fn the_spread_is_that_of_a_covariance() {
     let all = rows(2_000);
     let kernel = Kernel::fit(&all, 256, 3).unwrap().unwrap();
-    let [first, second, third] = kernel.cumulants;
+    let Spread { sum, squares, largest } = kernel.spread;
     let expected = 1.0 - kernel.reference.product(&kernel.reference);
-    assert!((first - expected).abs() < 1e-5, "{first}, expected {expected}");
-    assert!(second < first * first && second > first * first / 128.0, "{second} of {first}");
-    assert!(third < second * first && third > second * second / first * 0.999, "{third} of {second}");
+    assert!((sum - expected).abs() < 1e-5, "{sum}, expected {expected}");
+    assert!(largest * largest < squares && squares < largest * sum, "{:?}", kernel.spread);
+    // Columns that do not depend on one another leave no direction with half of the spread.
+    assert!(largest < 0.5 * sum && largest > sum / 128.0, "{:?}", kernel.spread);
+}
+
+/// Columns of zeros and ones of which most rows are the same still have a kernel.
+#[test]
+fn rows_that_are_mostly_the_same_have_a_width() {
+    let column =
+        |step: f64| numbers(400, step).into_iter().map(|x| f64::from(u8::from(x < 0.05))).collect::<Vec<f64>>();
+    let columns = [0.618_033_988, 0.414_213_562].map(|step| Arc::new(Float64Array::from(column(step))) as ArrayRef);
+    let rows = RecordBatch::try_from_iter(["x", "y"].into_iter().zip(columns)).unwrap();
+    assert!(Kernel::fit(&rows, 256, 1).unwrap().is_some());
 }
 
 #[test]
@@ -108,7 +118,10 @@ fn what_does_not_vary_has_no_kernel_and_odd_values_do_no_harm() {
     check(&|k| k.frequencies[0][0] = f64::NAN);
     check(&|k| k.frequencies[0][0] = 1e9);
     check(&|k| k.frequencies.clear());
-    check(&|k| k.cumulants[2] = 0.0);
+    check(&|k| k.spread.largest = 0.0);
+    check(&|k| k.spread.squares = 1e-12);
+    check(&|k| k.spread.sum = f64::INFINITY);
+    check(&|k| k.reference.rows /= 2);
     check(&|k| k.reference = MeanVector::default());
     check(&|k| k.columns[1].deviation = 0.0);
 }

@@ -46,7 +46,13 @@ impl Losses {
     /// Whether a row with this fingerprint would be among them.
     #[must_use]
     pub fn takes(&self, fingerprint: Fingerprint) -> bool {
-        self.0.len() < EXAMPLES_MAX || self.0.last_key_value().is_some_and(|(last, _)| fingerprint <= *last)
+        self.last_of_full().is_none_or(|last| fingerprint <= last)
+    }
+
+    /// The greatest fingerprint, where there are as many as are kept: a greater one will never be.
+    #[must_use]
+    pub fn last_of_full(&self) -> Option<Fingerprint> {
+        self.0.last_key_value().filter(|_| self.0.len() >= EXAMPLES_MAX).map(|(last, _)| *last)
     }
 
     /// Adds (1) or takes out (−1) a row's loss.

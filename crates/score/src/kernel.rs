@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// Sums of one batch by slice and champion.
 #[derive(Debug, Default)]
-pub(crate) struct KernelSums(BTreeMap<(i64, Version), MeanVector>);
+pub(crate) struct KernelSums(pub(crate) BTreeMap<(i64, Version), MeanVector>);
 
 impl KernelSums {
     /// Adds rows of one slice, by their places in the run.

@@ -1,5 +1,6 @@
 //! A real bundle, handed over as the daemon does.
 
+use crate::kernel::KernelSums;
 use crate::live::Live;
 use crate::{Config, Stage};
 use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
@@ -107,6 +108,26 @@ fn rows_are_profiled_with_their_prediction_and_how_far_they_are_from_the_axes() 
         |rows: &RecordBatch, name| rows.column_by_name(name).unwrap().as_primitive::<Float64Type>().values().to_vec();
     assert_eq!(column(&together, "prediction"), scores);
     assert_eq!(column(&together, "reconstruction_error"), errors);
+}
+
+#[test]
+fn sums_of_a_kernel_are_those_of_the_rows_of_a_slice() {
+    let live = Live::of_bundle(&bundle(), &config()).unwrap();
+    let standardised = live.standardised(&rows()).unwrap().unwrap();
+    let version = domain::Version::new("000000000001");
+    let mut sums = KernelSums::default();
+    let (first, second): (Vec<u32>, Vec<u32>) = (0..80).partition(|row| row % 3 == 0);
+    for (slice, places) in [(0, &first[..5]), (10, &second[..]), (0, &first[5..]), (20, &[][..])] {
+        sums.add(&standardised, (slice, &version), places);
+    }
+    let of = |places: &[u32]| {
+        let rows =
+            arrow::compute::take_record_batch(&rows(), &arrow::array::UInt32Array::from(places.to_vec())).unwrap();
+        bundle().kernel.as_ref().unwrap().sum(&rows).unwrap()
+    };
+    let expected = [(0, of(&first)), (10, of(&second))].map(|(slice, sum)| ((slice, version.clone()), sum));
+    assert_ne!(expected[0].1, expected[1].1);
+    assert_eq!(sums.0, expected.into());
 }
 
 fn config() -> Config {

@@ -49,8 +49,8 @@ fn main() {
     let bytes: usize = batches.iter().map(RawBatch::byte_len).sum();
     let rows = (2 * (RECORDS - 1) * ROWS) as f64;
     println!("{rows} records in {} batches, {:.1} bytes each", batches.len(), bytes as f64 / rows);
-    for round in 1..=3 {
-        let mut join = stream::assigned(None);
+    for (round, exact_areas) in [(1, false), (1, true), (2, false), (2, true), (3, false), (3, true)] {
+        let mut join = stream::assigned(None, exact_areas);
         let (mut written, mut out) = (0, Outputs::default());
         let start = Instant::now();
         for batch in &batches {
@@ -59,7 +59,9 @@ fn main() {
             written += out.byte_len();
         }
         let seconds = start.elapsed().as_secs_f64();
-        println!("round {round}: {:.3} million records/s, {written} bytes to the journal", rows / seconds / 1e6);
+        let what = if exact_areas { " with exact areas" } else { "" };
+        let rate = rows / seconds / 1e6;
+        println!("round {round}{what}: {rate:.3} million records/s, {written} bytes to the journal");
         println!("  {}", join.commit_metadata(&stream::tracking()));
     }
 }

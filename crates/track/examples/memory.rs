@@ -69,7 +69,7 @@ fn tell(what: &str, (live, peak): (usize, usize)) {
 }
 
 fn main() {
-    let mut join = stream::assigned(None);
+    let mut join = stream::assigned(None, false);
     let open = fill(&mut join, |number| stream::predictions(number, STEP_MS));
     tell("1,000,000 open predictions", open);
     let checkpoint = join.snapshot(&stream::tracking()).expect("a partition that is ours");
@@ -77,7 +77,7 @@ fn main() {
     tell("a label for each", fill(&mut join, |number| stream::labels(number, STEP_MS)));
     tell(
         "1,000,000 labels of unknown ids",
-        fill(&mut stream::assigned(None), |number| stream::orphans(number, STEP_MS)),
+        fill(&mut stream::assigned(None, false), |number| stream::orphans(number, STEP_MS)),
     );
     assert!(open.0 <= 64 * MILLION, "more than 64 MB: {} bytes", open.0);
 }

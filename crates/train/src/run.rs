@@ -12,7 +12,7 @@ use crate::{Error, Progress, Spec, errors, outputs, reconstruction, reference};
 use bundle::{Bundle, Calibrated, ErrorModels, Manifest, Packed, Parts};
 use domain::{HarmReference, Slices, Task};
 use measure::PredictionInterval;
-use profile::Kernel;
+use profile::{Kernel, Reconstruction};
 use records::journal::Challenger;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -74,7 +74,7 @@ fn train(
     let prepared = Prepared::new(spec, data, &everything, trainer)?;
     let fit = trainer.open(prepared.rows(spec, spec.threads))?.fit(&chosen.candidate.parameters)?;
     progress(Progress::new("gate", newest.test.len()));
-    let judged = judge(spec, data, newest, (&chosen, &fit, &prepared), champion, scale)?;
+    let mut judged = judge(spec, data, newest, (&chosen, &fit, &prepared), champion, scale)?;
     let family = trainer.family().to_owned();
     let rows = prepared.len() as u64;
     progress(Progress::new("reference", data.len()));
@@ -90,7 +90,9 @@ fn train(
         None => None,
     };
     let outputs = outputs.map(|scores| outputs::sharpened(scores, &newest.test, &chosen.scores));
-    let expected = Expected { outputs, errors };
+    let together = Together::fit(spec, data)?;
+    judged.decision.verdicts.extend(together.missing(spec));
+    let expected = Expected { outputs, errors, together };
     let packed = pack(spec, data, (chosen, fit, prepared), (judged.clone(), expected), champion, &family)?;
     let challenger = Challenger {
         version: packed.version.clone(),
@@ -215,10 +217,37 @@ fn cost(data: &DataSet, fit: &Fit, prepared: &Prepared) -> Result<(u64, f64), Er
     Ok((fit.model.to_bytes().len() as u64, micros))
 }
 
-/// What the model will say of rows it has not seen.
+/// What the model will say of rows it has not seen, and what these should be like.
 struct Expected {
     outputs: Option<Vec<f64>>,
     errors: Option<ErrorModels>,
+    together: Together,
+}
+
+/// What columns are watched together by, as far as the user asked and the rows allow.
+struct Together {
+    reconstruction: Option<Reconstruction>,
+    kernel: Option<Kernel>,
+}
+
+impl Together {
+    fn fit(spec: &Spec, data: &DataSet) -> Result<Self, Error> {
+        let asked = spec.multivariate;
+        let reconstruction = if asked.has_pca() { reconstruction::fit(&data.rows)? } else { None };
+        let seed = spec.seed;
+        let kernel = if asked.has_mmd() { Kernel::fit(&data.rows, COLUMNS_TOGETHER_MAX, seed)? } else { None };
+        Ok(Self { reconstruction, kernel })
+    }
+
+    /// What was asked for and is not there, so that nobody waits for its alerts.
+    fn missing(&self, spec: &Spec) -> Option<String> {
+        let pca = (spec.multivariate.has_pca() && self.reconstruction.is_none()).then_some("pca");
+        let mmd = (spec.multivariate.has_mmd() && self.kernel.is_none()).then_some("mmd");
+        let missing: Vec<&str> = pca.into_iter().chain(mmd).collect();
+        let what = missing.join(" and ");
+        (!missing.is_empty())
+            .then(|| format!("multivariate: told (no {what}: these rows have too few columns that vary)"))
+    }
 }
 
 fn pack(
@@ -231,11 +260,7 @@ fn pack(
 ) -> Result<Packed, Error> {
     let importance = reference::importance(spec, &fit, prepared.preprocessor.features());
     let scores = expected.outputs.as_ref().unwrap_or(&chosen.scores);
-    let reconstruction = if spec.multivariate.has_pca() { reconstruction::fit(&data.rows)? } else { None };
-    let kernel = match spec.multivariate.has_mmd() {
-        true => Kernel::fit(&data.rows, COLUMNS_TOGETHER_MAX, spec.seed)?,
-        false => None,
-    };
+    let Together { reconstruction, kernel } = expected.together;
     let profile = reference::profile(spec, data, (scores, importance), (reconstruction.as_ref(), kernel.as_ref()))?;
     let trained_until_ms = cut_off(spec);
     let manifest = Manifest {

@@ -143,7 +143,7 @@ pub(crate) fn classes(config: &Config) -> Option<Vec<String>> {
 }
 
 /// Names of columns that are profiled beside those of the events.
-const RESERVED: [&str; 2] = ["prediction", profile::reconstruction::RECONSTRUCTION_ERROR];
+const RESERVED: [&str; 3] = ["prediction", profile::reconstruction::RECONSTRUCTION_ERROR, judge::JOINT_DISTRIBUTION];
 
 fn columns_exist(config: &Config, faults: &mut Faults) {
     let fields = &config.events.field;
@@ -255,6 +255,7 @@ fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
     let shares = [
         ("retrain.cool_down", config.retrain.cool_down, 0.0, 10.0),
         ("alerts.drift_tolerance", config.alerts.drift_tolerance, 0.0, 10.0),
+        ("alerts.joint_tolerance", config.alerts.joint_tolerance, 0.0, 10.0),
     ];
     for (key, value, least, most) in shares {
         if !(least..=most).contains(&value) {

@@ -367,6 +367,8 @@ pub(crate) struct Alerts {
     pub(crate) false_alarms: Budget,
     /// PSI that is still no drift.
     pub(crate) drift_tolerance: f64,
+    /// The same of all columns together.
+    pub(crate) joint_tolerance: f64,
     /// How columns are watched together.
     pub(crate) multivariate: train::Multivariate,
 }
@@ -376,6 +378,7 @@ impl Default for Alerts {
         Self {
             false_alarms: Budget { count: 1.0, period: Span::ms(30 * 86_400_000) },
             drift_tolerance: 0.1,
+            joint_tolerance: 0.01,
             multivariate: train::Multivariate::None,
         }
     }

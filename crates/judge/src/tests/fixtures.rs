@@ -32,6 +32,7 @@ pub(crate) fn config() -> Config {
         quantile: None,
         false_alarms: Budget { count: 1.0, period_ms: 100 * SLICE_MS },
         drift_tolerance: 0.1,
+        joint_tolerance: 0.01,
         retrain: Retrain { on_new_labels: false, follow_ups: false, wait_for_runs: true, ..Retrain::default() },
         imposed: None,
     }

@@ -15,7 +15,7 @@ pub(crate) const ROWS: usize = 1_000;
 const DAY_MS: i64 = 86_400_000;
 
 /// Daily slices, labels for three days.
-pub(crate) fn config() -> JoinConfig {
+pub(crate) fn config(exact_areas: bool) -> JoinConfig {
     JoinConfig {
         rules: Rules {
             slices: Slices::of(DAY_MS),
@@ -27,7 +27,7 @@ pub(crate) fn config() -> JoinConfig {
         event_partitions: PARTITIONS,
         label_partitions: PARTITIONS,
         unlabelled: Unlabelled::Unknown,
-        exact_areas: false,
+        exact_areas,
         rows_max: ROWS_MAX,
     }
 }
@@ -38,8 +38,8 @@ pub(crate) fn tracking() -> SourcePartition {
 }
 
 /// A join that owns the tracking partition.
-pub(crate) fn assigned(snapshot: Option<&[u8]>) -> Join {
-    let mut join = Join::new(config());
+pub(crate) fn assigned(snapshot: Option<&[u8]>, exact_areas: bool) -> Join {
+    let mut join = Join::new(config(exact_areas));
     let source = tracking();
     let input = Input::Assigned { source: &source, offset: None, metadata: None, snapshot };
     join.step(input, &mut Outputs::default()).expect("a partition can be assigned");

@@ -6,7 +6,7 @@ use super::groups::Scores;
 use super::history::History;
 use super::names::{ALL, Names};
 use crate::rules::Rules;
-use domain::Task;
+use domain::{Fingerprint, Task};
 use measure::{Cell, ExactScores, ScoreCount, Shape};
 use records::age::AGE_BINS;
 use records::example::Losses;
@@ -41,6 +41,8 @@ pub(crate) struct Pane {
     coverage: BTreeMap<i64, Covered>,
     /// By slice and version.
     losses: BTreeMap<(i64, u32), Losses>,
+    /// The place sampled last, and the greatest fingerprint of its full sample: it only falls.
+    sampled: Option<((i64, u32), Fingerprint)>,
     /// By slice, phase and version; none unless areas are to be exact.
     exact: Option<BTreeMap<(i64, Phase, u32), ExactScores>>,
 }
@@ -57,7 +59,7 @@ impl Pane {
     /// No cells.
     pub(crate) fn new(shape: Shape, exact_areas: bool) -> Self {
         let exact = exact_areas.then(BTreeMap::new);
-        Self { shape, cells: BTreeMap::new(), coverage: BTreeMap::new(), losses: BTreeMap::new(), exact }
+        Self { shape, cells: BTreeMap::new(), coverage: BTreeMap::new(), losses: BTreeMap::new(), sampled: None, exact }
     }
 
     /// Replaces what a row has in the cells: mature and late sums stay exact differences.
@@ -117,7 +119,12 @@ impl Pane {
             None if self.shape.task == Task::Regression => return,
             None => 1.0,
         };
-        let losses = self.losses.entry((slice_start_ms, version)).or_default();
+        let place = (slice_start_ms, version);
+        if self.sampled.is_some_and(|(of, last)| of == place && row.id > last) {
+            return;
+        }
+        let losses = self.losses.entry(place).or_default();
+        self.sampled = losses.last_of_full().map(|last| (place, last));
         if losses.takes(row.id) {
             losses.add(row.id, measure::loss(self.shape, labelled.served, labelled.label, scale), sign);
         }
