@@ -85,11 +85,13 @@ fn main() {
     });
     let wander = Wander::measure(&slices);
     let references = vec![reference; 200];
-    let step: Vec<Vec<u64>> = slices.iter().take(200).cloned().collect();
+    // Every column sees another slice each time: a run of one slice over and over would be a shift.
+    let steps: Vec<Vec<Vec<u64>>> =
+        (0..64).map(|step| slices.iter().cycle().skip(step * 17).take(200).cloned().collect()).collect();
     let mut shift = Shift::new(vec![wander; 200], 1.0, 720.0, 0.0);
     rate("shift, all run lengths", "columns", || {
-        (0..64).for_each(|_| {
-            black_box(shift.step(&references, &step));
+        steps.iter().for_each(|step| {
+            black_box(shift.step(&references, step));
         });
         64 * 200
     });
