@@ -6,7 +6,7 @@
 //! Read in this order: [`spec`] (what a run is given), [`run`](mod@run) (a run from end to end),
 //! `data_set` (archive and labels joined), `folds`, `search` (candidates, and which
 //! to choose), `trials` (candidates on folds), `trainer` and
-//! the families `boosting` (over `lightgbm`), `logistic`, `linear`; `evaluate` (losses and their
+//! the families `boosting` (over `lightgbm`), `logistic`, `linear`, `isolation`; `evaluate` (losses and their
 //! errors), `gate`, `outputs` (what the model says of rows it has not seen), `reference`
 //! (profile, wander, importance, golden rows), `segments` (rows of each), `reconstruction` (columns together), [`seed`](mod@seed) and
 //! [`files`] (a user's files into the archive).
@@ -20,6 +20,7 @@ mod evaluate;
 pub mod files;
 mod folds;
 mod gate;
+mod isolation;
 mod lightgbm;
 mod linear;
 mod logistic;

@@ -27,7 +27,7 @@ pub struct Spec {
     #[serde(default)]
     pub recipe: Recipe,
     /// Families of models to try: `logistic_regression`, `linear_regression`, `elastic_net`,
-    /// `gradient_boosting`.
+    /// `gradient_boosting`, `isolation_forest`.
     pub families: Vec<String>,
     /// Random trials beyond the defaults and the champion's parameters.
     #[serde(default)]

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::boosting::GradientBoosting;
+use crate::isolation::IsolationForest;
 use crate::linear::{ElasticNet, LinearRegression};
 use crate::logistic::LogisticRegression;
 use crate::random::Random;
@@ -54,18 +55,21 @@ pub(crate) trait Fitter {
 
 /// The family of a name, if it can do the task.
 pub(crate) fn trainer(name: &str, task: Task) -> Result<Box<dyn Trainer>, Error> {
-    let regression = task == Task::Regression;
+    let (regression, binary) = (task == Task::Regression, task == Task::BinaryClassification);
     let found: Option<Box<dyn Trainer>> = match name {
         "gradient_boosting" => Some(Box::new(GradientBoosting)),
         "logistic_regression" if !regression => Some(Box::new(LogisticRegression)),
+        "isolation_forest" if binary => Some(Box::new(IsolationForest)),
         "linear_regression" if regression => Some(Box::new(LinearRegression)),
         "elastic_net" if regression => Some(Box::new(ElasticNet)),
         _ => None,
     };
     let expected = if regression {
         "gradient_boosting, linear_regression or elastic_net for regression"
+    } else if binary {
+        "gradient_boosting, logistic_regression or isolation_forest for two classes"
     } else {
-        "gradient_boosting or logistic_regression for classification"
+        "gradient_boosting or logistic_regression for several classes"
     };
     found.ok_or_else(|| Error::Spec { key: "families", found: name.to_owned(), expected: expected.to_owned() })
 }
