@@ -97,6 +97,26 @@ fn numbers_go_the_same_way() {
     check_swaps(&seen);
 }
 
+/// Without labels every row counts by what the model says of it: here the rows change, and the first
+/// model finds them strange.
+#[test]
+fn anomalies_go_the_same_way_without_labels() {
+    let retrain = Retrain { on_new_labels: false, wait_for_runs: true, ..Retrain::default() };
+    let script = Script::new(Task::Anomaly, 18, retrain);
+    let seen = check(&script, 1..9);
+    assert_eq!(causes(&seen)[..2], [PromotionCause::First, PromotionCause::Run]);
+    check_swaps(&seen);
+}
+
+#[test]
+fn clusters_go_the_same_way_without_labels() {
+    let retrain = Retrain { on_new_labels: false, baseline: false, wait_for_runs: true, ..Retrain::default() };
+    let script = Script::new(Task::Clustering, 18, retrain);
+    let seen = check(&script, 1..9);
+    assert_eq!(causes(&seen)[..2], [PromotionCause::First, PromotionCause::Run]);
+    check_swaps(&seen);
+}
+
 /// Without lead a partition swaps with whatever transaction comes next.
 #[test]
 fn swaps_that_chance_has_placed_are_done_again_at_their_offsets() {
@@ -162,14 +182,15 @@ fn thousands_of_schedules_say_the_same() {
 
 /// The pipeline's rules, the same in every case but for retraining.
 fn judge_config(task: Task, retrain: Retrain) -> judge::Config {
+    let (maturity_ms, horizon_ms) = if task.has_labels() { (SLICE_MS, script::HORIZON_MS) } else { (0, 0) };
     judge::Config {
         pipeline: "p".to_owned(),
         slices: Slices::of(SLICE_MS),
-        maturity_ms: SLICE_MS,
-        horizon_ms: script::HORIZON_MS,
+        maturity_ms,
+        horizon_ms,
         lead_ms: script::LEAD_MS,
         event_partitions: 2,
-        label_partitions: 2,
+        label_partitions: if task.has_labels() { 2 } else { 0 },
         tracking_partitions: 3,
         shape: script::shape(task),
         unlabelled: domain::Unlabelled::Unknown,

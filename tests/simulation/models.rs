@@ -1,11 +1,11 @@
-//! Three linear bundles for a task: right before the change, right after it, and wrong.
+//! Three bundles for a task: right before the change, right after it, and wrong. They are linear, or of clusters.
 
 use super::script::{classes, schema, shape};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Float64Type, Schema};
+use arrow::datatypes::{Field, Float64Type, Schema};
 use bundle::{Bundle, Manifest, Parts};
 use domain::{HarmReference, Task, Version};
-use models::{Linear, Link, Model};
+use models::{Centroids, Linear, Link, Model};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,7 +31,26 @@ pub(super) fn harm_reference(task: Task) -> HarmReference {
         Task::BinaryClassification => (0.08, 0.25, 1.0),
         Task::MulticlassClassification => (0.2, 0.33, 1.0),
         Task::Regression => (0.05, 0.5, 5.0),
+        // Nothing is known that a model without features could be right about.
+        Task::Anomaly => (0.5, 0.0, 1.0),
+        Task::Clustering => (0.6, 0.0, 1.0),
     };
+    if !task.has_labels() {
+        // Half of the rows are strange, in slices of 60.
+        let (variance_rows, variance_slices) = (0.25, 0.0042);
+        let (standard_error, relative_standard_error) = (0.016, 0.016);
+        let rows = 1_000;
+        return HarmReference {
+            rows,
+            mean,
+            standard_error,
+            variance_rows,
+            variance_slices,
+            prior_mean,
+            relative_standard_error,
+            scale,
+        };
+    }
     HarmReference {
         rows: 1_000,
         mean,
@@ -67,15 +86,24 @@ fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
         };
         preprocessor.features().iter().map(|f| weight(&f.source)).collect()
     };
-    let linear = match task {
-        Task::BinaryClassification => Linear::new(Link::Sigmoid { factor: 1.0 }, vec![weights(3.0)], vec![0.0]),
+    let linear = |task: Task| match task {
+        Task::BinaryClassification | Task::Anomaly => {
+            Linear::new(Link::Sigmoid { factor: 1.0 }, vec![weights(3.0)], vec![0.0])
+        }
         Task::MulticlassClassification => {
             Linear::new(Link::Softmax, vec![weights(3.5), weights(0.0), weights(-3.5)], vec![0.0, 2.0, 0.0])
         }
         // The standardised column has a deviation of 0.58.
-        Task::Regression => Linear::new(Link::Identity, vec![weights(5.8)], vec![0.0]),
+        Task::Regression | Task::Clustering => Linear::new(Link::Identity, vec![weights(5.8)], vec![0.0]),
     };
-    let model = Model::Linear(linear.unwrap());
+    let model = match task {
+        // One to either side of the middle, along the column that decides.
+        Task::Clustering => {
+            let middles = [weights(1.0), weights(-1.0)].concat();
+            Model::Centroids(Centroids::new(preprocessor.features().len(), middles).unwrap())
+        }
+        _ => Model::Linear(linear(task).unwrap()),
+    };
     let mut scores = Vec::new();
     model.predict(&preprocessor.apply(&rows).unwrap(), &mut scores).unwrap();
     let profiled = with_prediction(task, &rows, &scores);
@@ -121,7 +149,7 @@ fn calibrated(task: Task) -> Option<bundle::Calibrated> {
     let maps = match task {
         Task::BinaryClassification => 1,
         Task::MulticlassClassification => 3,
-        Task::Regression => return None,
+        Task::Regression | Task::Anomaly | Task::Clustering => return None,
     };
     let calibration = measure::Calibration::of(vec![measure::ScoreMap::Identity; maps]).unwrap();
     let gap = measure::estimate::GapReference {
@@ -136,14 +164,15 @@ fn calibrated(task: Task) -> Option<bundle::Calibrated> {
 }
 
 fn with_prediction(task: Task, rows: &RecordBatch, scores: &[f64]) -> RecordBatch {
-    let prediction: ArrayRef = if task == Task::MulticlassClassification {
-        let best = |row: &[f64]| (0..row.len()).max_by(|x, y| row[*x].total_cmp(&row[*y])).unwrap();
-        Arc::new(StringArray::from_iter_values(scores.chunks(3).map(|row| classes(task)[best(row)].clone())))
-    } else {
-        Arc::new(Float64Array::from(scores.to_vec()))
+    let prediction: ArrayRef = match task {
+        Task::MulticlassClassification => {
+            let best = |row: &[f64]| (0..row.len()).max_by(|x, y| row[*x].total_cmp(&row[*y])).unwrap();
+            Arc::new(StringArray::from_iter_values(scores.chunks(3).map(|row| classes(task)[best(row)].clone())))
+        }
+        Task::Clustering => Arc::new(StringArray::from_iter_values(scores.chunks(3).map(|row| row[0].to_string()))),
+        _ => Arc::new(Float64Array::from(scores.to_vec())),
     };
-    let data_type = if task == Task::MulticlassClassification { DataType::Utf8 } else { DataType::Float64 };
-    assert_eq!(prediction.data_type(), &data_type);
+    let data_type = prediction.data_type().clone();
     assert!(rows.column(0).as_primitive::<Float64Type>().null_count() == 0);
     let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();
     fields.push(Arc::new(Field::new("prediction", data_type, true)));
@@ -156,6 +185,7 @@ fn manifest(task: Task, search: Vec<serde_json::Value>) -> Manifest {
     let positive_class = if task == Task::BinaryClassification { classes.get(1).cloned() } else { None };
     let class_rates = match shape(task).classes {
         0 => vec![0.0],
+        _ if !task.has_labels() => vec![0.0],
         n => vec![1.0 / n as f64; n],
     };
     Manifest {

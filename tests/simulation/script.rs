@@ -28,7 +28,8 @@ pub(super) fn classes(task: Task) -> Vec<String> {
     let labels: &[&str] = match task {
         Task::BinaryClassification => &["no", "yes"],
         Task::MulticlassClassification => &["low", "middle", "high"],
-        Task::Regression => &[],
+        Task::Anomaly => &["normal", "anomaly"],
+        Task::Regression | Task::Clustering => &[],
     };
     labels.iter().map(|c| (*c).to_owned()).collect()
 }
@@ -124,7 +125,13 @@ impl Script {
         let sent_ms = BASE_MS + slice * SLICE_MS + place * 1_000;
         let time_ms = sent_ms - (hash(number ^ 0xA0) % 900) as i64;
         let partition = (place % 2) as usize;
-        let (a, b) = (unit(number ^ 0xA_0000), unit(number ^ 0xB_0000));
+        let (mut a, b) = (unit(number ^ 0xA_0000), unit(number ^ 0xB_0000));
+        // Without labels it is the rows that change, in column `a`: to one end, or to the middle.
+        match self.task {
+            Task::Anomaly if slice >= CHANGE => a = 0.9 + 0.1 * a,
+            Task::Clustering if slice >= CHANGE => a *= 0.05,
+            _ => {}
+        }
         let origin = ["\"EWR\"", "\"JFK\"", "\"LGA\"", "\"XXX\"", "null"][(hash(number ^ 0xC) % 5) as usize];
         let write =
             |id: &str, time_ms: i64| format!(r#"{{"id":"{id}","t":{time_ms},"a":{a},"b":{b},"origin":{origin}}}"#);
@@ -160,7 +167,9 @@ impl Script {
             }
             _ => {}
         }
-        self.labels_of(number, slice, time_ms, (a, b), labels);
+        if self.task.has_labels() {
+            self.labels_of(number, slice, time_ms, (a, b), labels);
+        }
     }
 
     fn labels_of(
@@ -200,7 +209,7 @@ impl Script {
             Task::MulticlassClassification if u > 1.0 / 3.0 => "\"low\"".to_owned(),
             Task::MulticlassClassification if u < -1.0 / 3.0 => "\"high\"".to_owned(),
             Task::MulticlassClassification => "\"middle\"".to_owned(),
-            Task::Regression => (10.0 * u).to_string(),
+            Task::Regression | Task::Anomaly | Task::Clustering => (10.0 * u).to_string(),
         }
     }
 

@@ -53,7 +53,8 @@ impl Seen {
             let set: BTreeSet<String> = rejected.iter().map(line).collect();
             assert_eq!(set.len(), rejected.len(), "rejected twice");
             seen.rejected.insert(partition, set);
-            let (_, metadata) = log.committed("intake", &source(TopicRole::Labels, partition)).unwrap();
+            // Nobody takes in what there is not.
+            let Some((_, metadata)) = log.committed("intake", &source(TopicRole::Labels, partition)) else { continue };
             let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
             seen.labels_accepted += metadata["accepted"].as_u64().unwrap();
         }
@@ -134,17 +135,18 @@ impl Seen {
             join.add(counters);
         }
         assert_eq!((join.predictions, join.labels), (score.scored, self.labels_accepted));
-        for (what, count) in [
-            ("joined", join.joined),
-            ("in training", join.in_training),
-            ("repeated", join.repeated),
-            ("orphan", join.orphan),
-            ("duplicate", join.duplicate),
-            ("corrected", join.corrected),
-            ("late", join.late),
-            ("expired", join.expired),
+        let has_labels = script.task.has_labels();
+        for (what, count, is_of_labels) in [
+            ("joined", join.joined, false),
+            ("in training", join.in_training, false),
+            ("repeated", join.repeated, false),
+            ("orphan", join.orphan, true),
+            ("duplicate", join.duplicate, true),
+            ("corrected", join.corrected, true),
+            ("late", join.late, true),
+            ("expired", join.expired, false),
         ] {
-            assert!(count > 0, "the script has no {what} row");
+            assert_eq!(count > 0, has_labels || !is_of_labels, "{count} {what} rows");
         }
         self.check_windows(script);
     }
@@ -165,7 +167,7 @@ impl Seen {
 
     /// Final windows hold every event of their slice once; those by label time have labelled rows alone.
     fn check_windows(&self, script: &Script) {
-        let (mut totals, mut by_label, mut areas) = (0, 0, 0);
+        let (mut totals, mut by_label, mut areas, mut silhouettes) = (0, 0, 0, 0);
         for value in self.finals.values() {
             let window: Window = serde_json::from_str(value).unwrap();
             if !window.is_total() {
@@ -179,7 +181,16 @@ impl Seen {
             let start = records::time::parse_rfc3339(&window.window.start).unwrap();
             assert_eq!(window.rows, script.good[&start], "{}", window.window.start);
             // The first rows were seen in training.
-            assert!(window.labelled < window.rows && (window.labelled > 0 || start <= BASE_MS), "{value}");
+            if script.task.has_labels() {
+                assert!(window.labelled < window.rows && (window.labelled > 0 || start <= BASE_MS), "{value}");
+            } else {
+                let metric = if script.task == Task::Anomaly { "alert_rate" } else { "inertia" };
+                assert!(window.labelled == 0 && window.coverage.is_none() && window.maturity.is_empty(), "{value}");
+                assert_eq!(window.metrics.contains_key(metric), start > BASE_MS || window.rows > 1, "{value}");
+                silhouettes += usize::from(window.metrics.contains_key("silhouette"));
+                assert!(!window.metrics.contains_key("rmse") && !window.metrics.contains_key("brier"), "{value}");
+                assert!(!window.baselines.contains_key("majority"), "{value}");
+            }
             totals += 1;
             for (name, exact) in window.metrics.iter().filter(|(name, _)| name.ends_with("_exact")) {
                 let binned = window.metrics[name.trim_end_matches("_exact")];
@@ -191,11 +202,18 @@ impl Seen {
         for (start_ms, rows) in &script.good {
             assert_eq!(self.together[start_ms].rows(), *rows, "{start_ms}");
         }
-        let has_areas = script.judge.shape.task != Task::Regression;
+        let has_areas = script.task.has_labels() && script.task != Task::Regression;
         assert_eq!(areas > totals / 2, has_areas, "{areas} exact areas in {totals} windows");
+        // But for the slice with one row, and those in which a swap lies.
+        let has_clusters = script.task == Task::Clustering;
+        assert_eq!(silhouettes > totals as usize / 2, has_clusters, "{silhouettes} silhouettes of {totals} windows");
         let least = script.slices - 6;
         // Two horizons of three slices, a slice, and the lateness.
-        assert!(by_label >= script.slices - 8, "{by_label} final windows by label time of {} slices", script.slices);
+        assert!(
+            by_label >= script.slices - 8 || !script.task.has_labels(),
+            "{by_label} final windows by label time of {} slices",
+            script.slices
+        );
         assert!(totals >= least, "{totals} final windows of {} slices of {SLICE_MS} ms", script.slices);
     }
 

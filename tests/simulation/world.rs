@@ -146,7 +146,7 @@ impl<'a> World<'a> {
                 },
                 shape: shape(script.task),
                 event_partitions: 2,
-                label_partitions: 2,
+                label_partitions: config.label_partitions,
                 unlabelled: track::Unlabelled::Unknown,
                 exact_areas: true,
                 rows_max: track::ROWS_MAX,
@@ -161,7 +161,8 @@ impl<'a> World<'a> {
 
     /// Gives partitions to processes; those that stay where they are notice nothing.
     fn deal(&mut self, stage: usize) {
-        for (role, partitions) in STAGES[stage].1 {
+        let is_there = |role: &TopicRole| *role != TopicRole::Labels || self.script.task.has_labels();
+        for (role, partitions) in STAGES[stage].1.iter().filter(|(role, _)| is_there(role)) {
             for partition in 0..*partitions {
                 let source = source(*role, partition);
                 let count = self.runners[stage].len();

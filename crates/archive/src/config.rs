@@ -17,8 +17,8 @@ pub struct Config {
     pub label_topics: Vec<String>,
     /// How events look.
     pub events: EventFormat,
-    /// How labels look.
-    pub labels: LabelFormat,
+    /// How labels look; none in a task without labels.
+    pub labels: Option<LabelFormat>,
     /// How stream time is cut.
     pub slices: Slices,
     /// A watermark lies this far behind the largest time read.

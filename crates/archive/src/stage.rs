@@ -29,7 +29,7 @@ pub trait Put: Send {
 pub struct Archive {
     config: Config,
     events: EventDecoder,
-    labels: LabelDecoder,
+    labels: Option<LabelDecoder>,
     put: Box<dyn Put>,
     partitions: BTreeMap<SourcePartition, Partition>,
     /// Cut-offs of the runs that wait for the archive, by run.
@@ -53,7 +53,7 @@ impl Archive {
     /// [`Error::Codec`] if a format is faulty.
     pub fn new(config: Config, put: Box<dyn Put>) -> Result<Self, Error> {
         let events = EventDecoder::new(config.events.clone())?;
-        let labels = LabelDecoder::new(config.labels.clone())?;
+        let labels = config.labels.clone().map(LabelDecoder::new).transpose()?;
         Ok(Self { config, events, labels, put, partitions: BTreeMap::new(), cut_offs_ms: BTreeMap::new() })
     }
 
@@ -80,7 +80,10 @@ impl Archive {
                 (rows::of_events(raw, decoded), times_ms, indexes)
             }
             StreamKind::Labels => {
-                let decoded = self.labels.decode(raw)?;
+                let Some(labels) = &mut self.labels else {
+                    return Err(Error::Contract(format!("{source} holds labels, but nothing says how they look")));
+                };
+                let decoded = labels.decode(raw)?;
                 let (times_ms, indexes) = (decoded.times_ms.clone(), decoded.indexes.clone());
                 (rows::of_labels(raw, decoded), times_ms, indexes)
             }

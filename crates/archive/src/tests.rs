@@ -48,7 +48,7 @@ fn config(rows_max: usize) -> Config {
             time: time.clone(),
             tombstone: Tombstone::Ignore,
         },
-        labels: LabelFormat { id, value: "x".to_owned(), time, task: Task::Regression, classes: vec![] },
+        labels: Some(LabelFormat { id, value: "x".to_owned(), time, task: Task::Regression, classes: vec![] }),
         slices: Slices::of(100),
         lateness_ms: 10,
         max_skew_ms: 1_000,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub const FORMAT_VERSION: u32 = 1;
 
 /// What a reader must be able to do; a closed list, here and not in the bundle.
-pub(crate) const KNOWN: [&str; 2] = ["model.forest/1", "model.linear/1"];
+pub(crate) const KNOWN: [&str; 3] = ["model.centroids/1", "model.forest/1", "model.linear/1"];
 
 /// One file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,8 @@ pub struct Manifest {
     pub parent: Option<Version>,
     /// What is predicted.
     pub task: Task,
-    /// Class order of the outputs; binary: negative, positive; empty in regression.
+    /// Class order of the outputs; binary: negative, positive; anomalies: what is none, and what is one; empty
+    /// in regression and clustering.
     pub classes: Vec<String>,
     /// Binary: the class whose probability is the output.
     pub positive_class: Option<String>,
@@ -59,7 +60,8 @@ pub struct Manifest {
     pub reference: HarmReference,
     /// Metrics on the validation fold.
     pub metrics: BTreeMap<String, f64>,
-    /// Share of each class among the training labels, in class order; regression: their mean.
+    /// Share of each class among the training labels, in class order; regression: their mean; a 0 without
+    /// labels.
     pub class_rates: Vec<f64>,
     /// Regression: prediction ± half width holds the label of a stated share of rows. None in bundles of
     /// earlier builds, and where the fold has too few rows.
@@ -92,7 +94,8 @@ impl Manifest {
         let (fits, expected) = match self.task {
             Task::BinaryClassification => (classes == 2, "2"),
             Task::MulticlassClassification => (classes >= 2, "at least 2"),
-            Task::Regression => (classes == 0, "none"),
+            Task::Anomaly => (classes == 2, "2"),
+            Task::Regression | Task::Clustering => (classes == 0, "none"),
         };
         if !fits {
             return Err(Error::content(MANIFEST, format!("task has {classes} classes, expected {expected}")));
@@ -115,9 +118,6 @@ impl Manifest {
     /// Numbers per row that the task asks of the model.
     #[must_use]
     pub fn outputs(&self) -> usize {
-        match self.task {
-            Task::MulticlassClassification => self.classes.len(),
-            Task::BinaryClassification | Task::Regression => 1,
-        }
+        self.task.outputs(self.classes.len())
     }
 }

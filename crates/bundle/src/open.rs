@@ -107,7 +107,8 @@ fn read_json<T: serde::de::DeserializeOwned>(file: &str, bytes: &[u8]) -> Result
 fn read_calibration(manifest: &Manifest, bytes: &[u8]) -> Result<Calibrated, Error> {
     let found: Calibrated = read_json(CALIBRATION, bytes)?;
     let (maps, expected) = (found.calibration.maps().len(), manifest.outputs());
-    if manifest.task == Task::Regression || maps != expected {
+    let has_classes = matches!(manifest.task, Task::BinaryClassification | Task::MulticlassClassification);
+    if !has_classes || maps != expected {
         let detail = format!("{maps} maps for task {:?}, expected {expected} of a classification", manifest.task);
         return Err(Error::content(CALIBRATION, detail));
     }

@@ -122,6 +122,7 @@ fn entry(path: &str, bytes: &[u8]) -> FileEntry {
 /// What a reader must know to evaluate the model.
 pub(crate) fn kind(model: &Model) -> &'static str {
     match model {
+        Model::Centroids(_) => "model.centroids/1",
         Model::Forest(_) => "model.forest/1",
         Model::Linear(_) => "model.linear/1",
     }

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 const FEATURES_MAX: usize = 8;
 /// Newest states of alerts shown.
 const ALERTS_SHOWN: usize = 50;
+/// One number that says how well a version does, by task.
+const LOSSES: [&str; 4] = ["log_loss", "rmse", "alert_rate", "inertia"];
 
 /// Everything one page needs.
 pub(crate) fn state(view: &View, pipeline: &str) -> Value {
@@ -53,18 +55,22 @@ fn point(window: &Window) -> Value {
         "final": window.r#final,
         "rows": window.rows,
         "labelled": window.labelled,
-        "metrics": { "auc": metric("auc"), "log_loss": metric("log_loss"), "accuracy": metric("accuracy"), "rmse": metric("rmse") },
+        "metrics": {
+            "auc": metric("auc"), "log_loss": metric("log_loss"), "accuracy": metric("accuracy"), "rmse": metric("rmse"),
+            "alert_rate": metric("alert_rate"), "inertia": metric("inertia"),
+        },
         "baselines": window.baselines,
     })
 }
 
-/// Log loss (or RMSE) of each version's own windows, for the chart by version.
+/// What [`LOSSES`] first knows of each version's own windows, for the chart by version.
 fn versions(view: &View) -> Value {
     let mut by_version: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    let windows = view.windows.values().filter(|w| w.version != "*" && w.labelled > 0);
-    for window in windows {
-        let value = window.metrics.get("log_loss").or_else(|| window.metrics.get("rmse")).map(|e| e.value);
-        by_version.entry(&window.version).or_default().push(json!([window.window.start, value, window.labelled]));
+    for window in view.windows.values().filter(|w| w.version != "*" && !w.metrics.is_empty()) {
+        let value = LOSSES.iter().find_map(|name| window.metrics.get(*name)).map(|e| e.value);
+        // Without labels every row counts.
+        let rows = if window.labelled > 0 { window.labelled } else { window.rows };
+        by_version.entry(&window.version).or_default().push(json!([window.window.start, value, rows]));
     }
     json!(by_version)
 }

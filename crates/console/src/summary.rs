@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// Rows and metrics of one scorer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scored {
-    /// Labelled rows.
+    /// Labelled rows; without labels all whose slice is final.
     pub rows: i64,
     /// Mean log loss (classification).
     pub log_loss: Option<f64>,
@@ -20,13 +20,34 @@ pub struct Scored {
     pub auc: Option<f64>,
     /// Root mean squared error (regression).
     pub rmse: Option<f64>,
+    /// Share of anomalies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_rate: Option<f64>,
+    /// Mean score of anomaly detection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score_mean: Option<f64>,
+    /// Mean squared distance from the centroid (clustering).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inertia: Option<f64>,
+    /// One less the mean share that the own distance is of the next one (clustering).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silhouette_simplified: Option<f64>,
 }
 
 impl Scored {
     fn of(performance: &Performance) -> Self {
         let metrics = performance.metrics();
         let metric = |name: &str| metrics.get(name).map(|e| e.value);
-        Self { rows: performance.rows(), log_loss: metric("log_loss"), auc: metric("auc"), rmse: metric("rmse") }
+        Self {
+            rows: performance.rows(),
+            log_loss: metric("log_loss"),
+            auc: metric("auc"),
+            rmse: metric("rmse"),
+            alert_rate: metric("alert_rate"),
+            score_mean: metric("score_mean"),
+            inertia: metric("inertia"),
+            silhouette_simplified: metric("silhouette_simplified"),
+        }
     }
 }
 

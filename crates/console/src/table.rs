@@ -39,22 +39,39 @@ fn counts(page: &mut Page, s: &Summary) {
     ));
 }
 
+/// What a table shows of a scorer: two names, and two numbers where they are known.
+type Shown = (&'static str, fn(&Scored) -> Option<f64>);
+
+/// Loss and area of classes, the error of numbers, what there is without labels.
+fn shown(served: Option<&Scored>) -> [Shown; 2] {
+    match served {
+        Some(s) if s.rmse.is_some() => [("rmse", |s| s.rmse), ("AUC", |s| s.auc)],
+        Some(s) if s.alert_rate.is_some() => [("alert rate", |s| s.alert_rate), ("mean score", |s| s.score_mean)],
+        Some(s) if s.inertia.is_some() => {
+            [("inertia", |s| s.inertia), ("silhouette, simplified", |s| s.silhouette_simplified)]
+        }
+        _ => [("log loss", |s| s.log_loss), ("AUC", |s| s.auc)],
+    }
+}
+
 fn months(page: &mut Page, summary: &Summary) {
-    let loss = if summary.served.as_ref().is_some_and(|s| s.rmse.is_some()) { "rmse" } else { "log loss" };
-    page.line(format_args!("{:<9} {:>8}   {loss:<19}   AUC", "", ""));
+    let [(first, of_first), (second, of_second)] = shown(summary.served.as_ref());
+    page.line(format_args!("{:<9} {:>8}   {first:<19}   {second}", "", ""));
+    let has_labels = summary.served.as_ref().is_none_or(|s| s.alert_rate.or(s.inertia).is_none());
+    let rows = if has_labels { "labelled" } else { "rows" };
     page.line(format_args!(
-        "{:<9} {:>8}   {:>9} {:>9}   {:>9} {:>9}",
-        "month", "labelled", "served", "frozen", "served", "frozen"
+        "{:<9} {rows:>8}   {:>9} {:>9}   {:>9} {:>9}",
+        "month", "served", "frozen", "served", "frozen"
     ));
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
     let mut row = |name: &str, served: &Scored, frozen: &Scored| {
         page.line(format_args!(
             "{name:<9} {:>8}   {:>9} {:>9}   {:>9} {:>9}",
             served.rows,
-            number(served.log_loss.or(served.rmse)),
-            number(frozen.log_loss.or(frozen.rmse)),
-            number(served.auc),
-            number(frozen.auc),
+            number(of_first(served)),
+            number(of_first(frozen)),
+            number(of_second(served)),
+            number(of_second(frozen)),
         ));
     };
     for month in &summary.months {

@@ -76,8 +76,8 @@ pub(crate) struct Train {
     /// Past events: Parquet, CSV or JSON lines.
     #[arg(long, value_name = "FILE", required_unless_present = "spec")]
     pub(crate) events: Option<PathBuf>,
-    /// Their labels: Parquet, CSV or JSON lines.
-    #[arg(long, value_name = "FILE", required_unless_present = "spec")]
+    /// Their labels, unless the task has none: Parquet, CSV or JSON lines.
+    #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
     /// Use events before this time only (RFC 3339, or a date).
     #[arg(long, value_name = "TIME")]
@@ -210,9 +210,9 @@ pub(crate) struct Files {
     /// Events: Parquet, CSV or JSON lines, sorted by time.
     #[arg(long, value_name = "FILE")]
     pub(crate) events: PathBuf,
-    /// Labels: Parquet, CSV or JSON lines, sorted by label time.
+    /// Labels, unless the task has none: Parquet, CSV or JSON lines, sorted by label time.
     #[arg(long, value_name = "FILE")]
-    pub(crate) labels: PathBuf,
+    pub(crate) labels: Option<PathBuf>,
 }
 
 /// `vigie produce`.
@@ -248,7 +248,7 @@ pub(crate) struct Demo {
     /// Events.
     #[arg(long, value_name = "FILE", default_value = "config/data/flights.parquet")]
     pub(crate) events: PathBuf,
-    /// Labels.
+    /// Labels, unless the task has none.
     #[arg(long, value_name = "FILE", default_value = "config/data/flight_labels.parquet")]
     pub(crate) labels: PathBuf,
     /// The first champion is trained on what came before; the replay starts here.

@@ -46,13 +46,14 @@ pub(crate) fn events(config: &Config) -> EventFormat {
     }
 }
 
-/// How labels look.
-pub(crate) fn labels(config: &Config) -> LabelFormat {
-    LabelFormat {
-        id: source(&config.labels.id),
-        value: config.labels.value.clone(),
-        time: time(&config.labels.time, config.labels.time_unit),
+/// How labels look; none in a task without labels.
+pub(crate) fn labels(config: &Config) -> Option<LabelFormat> {
+    let labels = config.labels.as_ref()?;
+    Some(LabelFormat {
+        id: source(&labels.id),
+        value: labels.value.clone(),
+        time: time(&labels.time, labels.time_unit),
         task: config.pipeline.task,
         classes: classes(config).unwrap_or_default(),
-    }
+    })
 }

@@ -126,7 +126,9 @@ pub(crate) fn start(config: &Arc<Config>, layout: &Layout, options: Options) -> 
         _slot: Arc::clone(&slot),
     };
     let watermark = Arc::default();
-    for (place, name) in options.stages.iter().enumerate() {
+    // Without labels there is nothing to take in; who asks for nothing else is told so.
+    let is_idle = |name: &str| name == "intake" && config.labels.is_none() && options.stages.len() > 1;
+    for (place, name) in options.stages.iter().enumerate().filter(|(_, name)| !is_idle(name)) {
         let settings = settings_of(config, name);
         for number in 0..settings.runners {
             let wired = wire(name, config, layout, &effects, options.swaps.as_ref(), &watermark)?;

@@ -58,8 +58,8 @@ pub(crate) struct Source {
 }
 
 impl Merged {
-    /// Events from `from_ms` until `until_ms` (exclusive), and the labels of just these.
-    pub(crate) fn new(events: Source, labels: Source, from_ms: i64, until_ms: i64) -> Self {
+    /// Events from `from_ms` until `until_ms` (exclusive), and the labels of just these, if there are labels.
+    pub(crate) fn new(events: Source, labels: Option<Source>, from_ms: i64, until_ms: i64) -> Self {
         let lines = |source: Source, kind| Lines {
             batches: small(source.batches),
             id: source.id,
@@ -67,9 +67,10 @@ impl Merged {
             kind,
             ready: VecDeque::new(),
         };
+        let none = || Source { batches: Vec::new(), id: String::new(), time: String::new() };
         Self {
             events: lines(events, Kind::Event),
-            labels: lines(labels, Kind::Label),
+            labels: lines(labels.unwrap_or_else(none), Kind::Label),
             from_ms,
             until_ms,
             sent: BTreeSet::new(),

@@ -18,8 +18,15 @@ const GATE_POLL: Duration = Duration::from_millis(2);
 pub(crate) struct Target {
     /// Topic and partitions of events.
     pub(crate) events: (String, i32),
-    /// Topic and partitions of labels.
-    pub(crate) labels: (String, i32),
+    /// Topic and partitions of labels, unless the task has none.
+    pub(crate) labels: Option<(String, i32)>,
+}
+
+impl Target {
+    /// Topics and partitions.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &(String, i32)> {
+        std::iter::once(&self.events).chain(&self.labels)
+    }
 }
 
 /// How fast.
@@ -135,7 +142,7 @@ fn count(sent: &mut Sent, kind: Kind) {
 fn one(sender: &Sender, target: &Target, record: &Record, instead: Option<Option<&[u8]>>) -> anyhow::Result<()> {
     let (topic, partitions) = match record.kind {
         Kind::Event => &target.events,
-        Kind::Label => &target.labels,
+        Kind::Label => target.labels.as_ref().ok_or_else(|| anyhow::anyhow!("a label, but no topic of labels"))?,
     };
     sender.send(&Message {
         topic,

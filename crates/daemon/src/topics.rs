@@ -117,7 +117,7 @@ pub(crate) fn spec(config: &Config, role: TopicRole, layout: &Layout) -> TopicSp
     };
     // The join and the judge are rebuilt from these: a label may come until its horizon has passed.
     let is_log = matches!(role, TopicRole::Tracking | TopicRole::Journal);
-    let least_ms = config.labels.horizon.as_ms().saturating_mul(2).saturating_add(LOG_MORE_MS);
+    let least_ms = config.horizon_ms().saturating_mul(2).saturating_add(LOG_MORE_MS);
     let retention_ms = if is_log && asked_ms >= 0 { asked_ms.max(least_ms) } else { asked_ms };
     let partitions = match role {
         TopicRole::Predictions => layout.predictions,

@@ -7,7 +7,7 @@ use crate::config::file::{RetrainOn, Segment, TimeUnit};
 use crate::effects::Effects;
 use crate::formats;
 use crate::topics::Layout;
-use domain::{EventWatermark, Slices, Stage, Task};
+use domain::{EventWatermark, Slices, Stage};
 use measure::Shape;
 use records::SwapTable;
 use records::control::Run;
@@ -21,10 +21,7 @@ fn slices(config: &Config) -> Slices {
 
 /// What a score looks like.
 pub(crate) fn shape(config: &Config) -> Shape {
-    let classes = match config.pipeline.task {
-        Task::Regression => 0,
-        _ => classes(config).map_or(2, |c| c.len()),
-    };
+    let classes = classes(config).map_or(2, |c| c.len());
     Shape { task: config.pipeline.task, classes }
 }
 
@@ -44,7 +41,7 @@ pub(crate) fn score(
         slices: slices(config),
         lateness_ms: config.windows.lateness.as_ms(),
         max_skew_ms: config.windows.max_skew.as_ms(),
-        horizon_ms: config.labels.horizon.as_ms(),
+        horizon_ms: config.horizon_ms(),
         tracking_partitions: layout.tracking,
         predictions_partitions: layout.predictions,
         prediction_bytes_max: layout.prediction_bytes_max,
@@ -61,8 +58,11 @@ pub(crate) fn intake(
     layout: &Layout,
     watermark: &Arc<EventWatermark>,
 ) -> anyhow::Result<Box<dyn Stage>> {
+    let Some(format) = formats::labels(config) else {
+        anyhow::bail!("stage intake reads labels, and pipeline `{}` has none", config.pipeline.name);
+    };
     Ok(Box::new(track::Intake::new(IntakeConfig {
-        format: formats::labels(config),
+        format,
         slices: slices(config),
         lateness_ms: config.windows.lateness.as_ms(),
         max_skew_ms: config.windows.max_skew.as_ms(),
@@ -77,14 +77,14 @@ pub(crate) fn join(config: &Config, layout: &Layout) -> Box<dyn Stage> {
     Box::new(track::Join::new(JoinConfig {
         rules: Rules {
             slices: slices(config),
-            horizon_ms: config.labels.horizon.as_ms(),
-            maturity_ms: config.labels.maturity.as_ms(),
+            horizon_ms: config.horizon_ms(),
+            maturity_ms: config.maturity_ms(),
             orphan_after_ms: config.windows.lateness.as_ms(),
         },
         shape: shape(config),
         event_partitions: layout.event_partitions(),
         label_partitions: layout.label_partitions(),
-        unlabelled: config.labels.unlabelled,
+        unlabelled: config.unlabelled(),
         exact_areas: config.accuracy.exact_areas,
         rows_max: track::ROWS_MAX,
     }))
@@ -96,14 +96,14 @@ pub(crate) fn judge(config: &Config, layout: &Layout, swaps: Option<&Arc<SwapTab
     Box::new(judge::Judge::new(judge::Config {
         pipeline: config.pipeline.name.clone(),
         slices: slices(config),
-        maturity_ms: config.labels.maturity.as_ms(),
-        horizon_ms: config.labels.horizon.as_ms(),
+        maturity_ms: config.maturity_ms(),
+        horizon_ms: config.horizon_ms(),
         lead_ms: retrain.lead.as_ms(),
         event_partitions: layout.event_partitions(),
         label_partitions: layout.label_partitions(),
         tracking_partitions: usize::try_from(layout.tracking).unwrap_or(1),
         shape: shape(config),
-        unlabelled: config.labels.unlabelled,
+        unlabelled: config.unlabelled(),
         cost: cost(config),
         quantile: config.accuracy.quantile,
         false_alarms: judge::Budget {
@@ -151,7 +151,7 @@ pub(crate) fn archive(config: &Config, effects: &Effects) -> anyhow::Result<Box<
             slices: slices(config),
             lateness_ms: config.windows.lateness.as_ms(),
             max_skew_ms: config.windows.max_skew.as_ms(),
-            maturity_ms: config.labels.maturity.as_ms(),
+            maturity_ms: config.maturity_ms(),
             rows_max: archive::config::ROWS_MAX,
             bytes_max: archive::config::BYTES_MAX,
         },
@@ -181,16 +181,16 @@ fn spec(config: &Config, cut_off_ms: i64, cause: train::Cause) -> train::Spec {
         classes: classes(config).unwrap_or_default(),
         positive_class: config.pipeline.positive_class.clone(),
         recipe: config.features.clone(),
-        families: config.train.families.clone(),
+        families: config.families(),
         trials: number(config.train.trials),
         threads: number(config.train.threads),
         seed: config.train.seed,
         time_limit_ms: limit.and_then(|l| u64::try_from(l.as_ms()).ok()),
         cut_off_ms,
-        maturity_ms: config.labels.maturity.as_ms(),
+        maturity_ms: config.maturity_ms(),
         slice_ms: config.windows.length.as_ms(),
-        horizon_ms: config.labels.horizon.as_ms(),
-        unlabelled: config.labels.unlabelled,
+        horizon_ms: config.horizon_ms(),
+        unlabelled: config.unlabelled(),
         cause,
         champion: None,
         first_rows: None,
@@ -201,6 +201,8 @@ fn spec(config: &Config, cut_off_ms: i64, cause: train::Cause) -> train::Spec {
         gates: train::Gates::default(),
         multivariate: config.alerts.multivariate,
         interval: config.accuracy.interval.unwrap_or(train::INTERVAL_SHARE),
+        anomaly_share: config.train.anomaly_share.unwrap_or(train::ANOMALY_SHARE),
+        clusters: config.train.clusters,
     }
 }
 
@@ -237,15 +239,21 @@ pub(crate) fn seed_spec(config: &Config, until_ms: Option<i64>) -> anyhow::Resul
         TimeUnit::Ns => train::TimeUnit::Nanosecond,
         TimeUnit::Rfc3339 | TimeUnit::Ms => train::TimeUnit::Millisecond,
     };
+    let labels = match &config.labels {
+        Some(labels) => Some(train::LabelColumns {
+            id: column(&labels.id, "labels.id")?,
+            time: column(&labels.time, "labels.time")?,
+            time_unit: unit(labels.time_unit),
+            value: labels.value.clone(),
+        }),
+        None => None,
+    };
     Ok(train::SeedSpec {
         schema: formats::schema(config),
         event_id: column(&config.events.id, "events.id")?,
         event_time: column(&config.events.time, "events.time")?,
         event_time_unit: unit(config.events.time_unit),
-        label_id: column(&config.labels.id, "labels.id")?,
-        label_time: column(&config.labels.time, "labels.time")?,
-        label_time_unit: unit(config.labels.time_unit),
-        label_value: config.labels.value.clone(),
+        labels,
         task: config.pipeline.task,
         classes: classes(config).unwrap_or_default(),
         until_ms,

@@ -26,7 +26,7 @@ pub use fixed::Fixed;
 pub use ids::{Fingerprint, SourcePartition, Version, fingerprint};
 pub use line_up::{Harm, HarmReference, LineUp, Member};
 pub use output::{Count, Effect, OutputRecord, Outputs, TopicRole};
-pub use schema::{EventSchema, Field, FieldType, Task};
+pub use schema::{CLUSTER_OUTPUTS, EventSchema, Field, FieldType, Task};
 pub use stage::{Input, Prepared, Preparer, Stage, StageError};
 pub use time::{Slices, Watermarks};
 pub use unlabelled::Unlabelled;

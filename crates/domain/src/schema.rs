@@ -14,6 +14,33 @@ pub enum Task {
     MulticlassClassification,
     /// A number.
     Regression,
+    /// How unlike the training rows a row is. There are no labels.
+    Anomaly,
+    /// Which group of similar rows a row belongs to. There are no labels.
+    Clustering,
+}
+
+/// Numbers that clustering gives a row: the cluster's number, the distance from its centroid and
+/// that from the next one.
+pub const CLUSTER_OUTPUTS: usize = 3;
+
+impl Task {
+    /// Whether somebody tells later what was right. Where nobody does, every row counts by what the
+    /// model says of it, once its slice is final.
+    #[must_use]
+    pub fn has_labels(self) -> bool {
+        !matches!(self, Self::Anomaly | Self::Clustering)
+    }
+
+    /// Numbers that a model gives a row, with so many classes.
+    #[must_use]
+    pub fn outputs(self, classes: usize) -> usize {
+        match self {
+            Self::MulticlassClassification => classes.max(1),
+            Self::Clustering => CLUSTER_OUTPUTS,
+            Self::BinaryClassification | Self::Regression | Self::Anomaly => 1,
+        }
+    }
 }
 
 /// Type of a raw column.

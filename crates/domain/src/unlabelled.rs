@@ -1,5 +1,6 @@
 //! What the absence of a label means.
 
+use crate::Task;
 use serde::{Deserialize, Serialize};
 
 /// What a prediction means whose label has not come within the horizon.
@@ -16,4 +17,13 @@ pub enum Unlabelled {
     /// It counts nowhere itself, and nothing is learnt from it; labelled rows with a score like its own
     /// (of several classes: with the same predicted class) stand for it in the weighted metrics of windows. Classification only.
     Censored,
+}
+
+impl Unlabelled {
+    /// Whether a row without a label counts when its slice is final: as one of the negative class, or,
+    /// in a task without labels, by what the model says of it. It then has the label 0.
+    #[must_use]
+    pub fn counts(self, task: Task) -> bool {
+        !task.has_labels() || (self == Self::Negative && task == Task::BinaryClassification)
+    }
 }

@@ -1,9 +1,9 @@
 //! Stream time as the markers tell it: which slices are closed, mature and final.
 
 use crate::config::Config;
+use domain::SourcePartition;
 use domain::Watermarks;
 use domain::time::Watermark;
-use domain::{SourcePartition, Unlabelled};
 use records::journal::JoinMarker;
 use records::tracking::{Marker, StreamKind};
 use serde::{Deserialize, Serialize};
@@ -75,11 +75,11 @@ impl Clock {
         self.closed_ms
     }
 
-    /// Slices that end at or before this are closed and mature. Where the absence of a label is one,
-    /// join says so when a slice is final, and not before.
+    /// Slices that end at or before this are closed and mature. Where the absence of a label is one, or there
+    /// are no labels, join says so when a slice is final, and not before.
     pub(crate) fn mature_until_ms(&self, config: &Config) -> Option<i64> {
         let (events, labels) = self.joined_ms?;
-        if config.unlabelled == Unlabelled::Negative {
+        if config.unlabelled.counts(config.shape.task) {
             return Some(self.closed_ms?.min(self.final_until_ms(config)?));
         }
         Some(self.closed_ms?.min(events).min(labels.saturating_sub(config.maturity_ms)))
@@ -99,7 +99,9 @@ impl Clock {
     /// Whether the archive holds every event before the cut-off and every label before
     /// cut-off + maturity.
     pub(crate) fn has_archived(&self, cut_off_ms: i64, config: &Config) -> bool {
-        let reached = |marks: &Marks, expected, until| marks.least(expected).is_some_and(|least| least >= until);
+        // Of what has no partitions everything is archived.
+        let reached =
+            |marks: &Marks, expected, until| expected == 0 || marks.least(expected).is_some_and(|least| least >= until);
         reached(&self.archived_events, config.event_partitions, cut_off_ms)
             && reached(&self.archived_labels, config.label_partitions, cut_off_ms.saturating_add(config.maturity_ms))
     }

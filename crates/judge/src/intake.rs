@@ -53,6 +53,7 @@ impl Turn<'_> {
             Journal::Segments(pane) => pane.cells.into_iter().for_each(|cell| self.admit_segment(cell)),
             Journal::Examples(pane) => pane.cells.into_iter().for_each(|cell| self.admit_examples(cell)),
             Journal::Kernel(pane) => pane.cells.into_iter().for_each(|cell| self.admit_together(cell)),
+            Journal::Sample(pane) => pane.cells.into_iter().for_each(|cell| self.admit_sample(cell)),
             Journal::Exact(pane) => pane.cells.into_iter().for_each(|cell| self.admit_exact(cell)),
             Journal::Losses(pane) => pane.cells.into_iter().for_each(|cell| self.admit_losses(cell)),
             Journal::ScoreMarker { marker, .. } => self.state.clock.score_marker(&marker, self.config),

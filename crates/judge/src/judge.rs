@@ -220,6 +220,7 @@ impl Turn<'_> {
             let Some(slice) = self.state.slices.remove(&start_ms) else { break };
             self.write_windows(start_ms, &slice, Moment::Final)?;
             self.state.together = self.state.together.split_off(&start_ms.saturating_add(1));
+            self.state.samples = self.state.samples.split_off(&start_ms.saturating_add(1));
             self.state.exact = self.state.exact.split_off(&start_ms.saturating_add(1));
         }
         self.state.final_until_ms = self.state.final_until_ms.max(Some(until_ms));

@@ -4,7 +4,7 @@
 //! reports are all it knows, in the order of the journal, and what it says is a function of them.
 //! Read in this order: [`judge`] (how decisions are made), `intake` (journal records into
 //! slices), `clock` (closed, mature, final), `windows`, `coverage`, `estimated`, `exact` (areas), `drift`, `shifts` (drift
-//! over time), `together` (all columns at once), `examples` (events that alerts name), `harm`, `concept`, `probation`, `alerts`, `policy` (when to retrain), `runs`, `promotion`,
+//! over time), `together` (all columns at once), `sampled` (rows that clusters are judged by), `examples` (events that alerts name), `harm`, `concept`, `probation`, `alerts`, `policy` (when to retrain), `runs`, `promotion`,
 //! `imposed` (when another run has decided),
 //! `state`, [`config`].
 
@@ -29,6 +29,7 @@ mod policy;
 mod probation;
 mod promotion;
 mod runs;
+mod sampled;
 mod shifts;
 mod stage;
 mod state;

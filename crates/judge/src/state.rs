@@ -19,15 +19,18 @@ use profile::{Counts, MeanVector};
 use records::control::Run;
 use records::example::{Example, Losses};
 use records::journal::Phase;
+use records::sample::Sample;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Layout of the checkpoint. Earlier ones are read too: what they lack stands at the end.
-const FORMAT: u32 = 7;
+const FORMAT: u32 = 8;
 /// Had no losses; of numbers it is not read.
 const FORMAT_BEFORE_LOSSES: u32 = 5;
 /// Had nothing of all columns together, and no scores.
 const FORMAT_BEFORE_TOGETHER: u32 = 6;
+/// Had no samples of clustered rows.
+const FORMAT_BEFORE_SAMPLES: u32 = 7;
 /// Judged slices whose label counts are remembered.
 const HISTORY_MAX: usize = 10_000;
 /// Ids of commands that are remembered, newest last.
@@ -146,6 +149,8 @@ pub(crate) struct State {
     pub(crate) joint: Option<(Version, Joint)>,
     /// Scores of labelled rows by slice, where areas are to be exact. From format 7 on.
     pub(crate) exact: BTreeMap<i64, Kept>,
+    /// Samples of clustered rows, by slice and version, until the window is final. From format 8 on.
+    pub(crate) samples: BTreeMap<i64, BTreeMap<Version, Sample>>,
 }
 
 impl State {
@@ -180,6 +185,7 @@ impl State {
             together: BTreeMap::new(),
             joint: None,
             exact: BTreeMap::new(),
+            samples: BTreeMap::new(),
         }
     }
 
@@ -193,8 +199,9 @@ impl State {
         let may_lack_rows = config.shape.task == Task::Regression;
         // Of maps and of what may be missing.
         let lacking: &[u8] = match head.0 {
-            FORMAT_BEFORE_LOSSES if !may_lack_rows => &[0, 0, 0, 0],
-            FORMAT_BEFORE_TOGETHER => &[0, 0, 0],
+            FORMAT_BEFORE_LOSSES if !may_lack_rows => &[0, 0, 0, 0, 0],
+            FORMAT_BEFORE_TOGETHER => &[0, 0, 0, 0],
+            FORMAT_BEFORE_SAMPLES => &[0],
             _ => &[],
         };
         if !lacking.is_empty() && head.1 == config.slices.length_ms {

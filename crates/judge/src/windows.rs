@@ -50,11 +50,13 @@ impl Turn<'_> {
         }
         for ((segment, version), cell) in &cells {
             let is_all_rows = segment == ALL;
-            let covered = Some(&slice.coverage).filter(|_| is_all_rows && version == ALL);
+            let is_covered = is_all_rows && version == ALL && self.config.shape.task.has_labels();
+            let covered = Some(&slice.coverage).filter(|_| is_covered);
             let scored = slice.scored.iter().filter(|(v, _)| version == ALL || version == v.as_str());
-            let labelled = u64::try_from(cell.served.rows()).unwrap_or(0);
+            let counted = u64::try_from(cell.served.rows()).unwrap_or(0);
+            let has_labels = self.config.shape.task.has_labels();
             let expected = expected.get(&(segment.clone(), version.clone()));
-            let of_segment = expected.and_then(|e| u64::try_from(e.rows()).ok()).unwrap_or(labelled);
+            let of_segment = expected.and_then(|e| u64::try_from(e.rows()).ok()).unwrap_or(counted);
             let profiles =
                 slice.segments.iter().filter(|((s, v), _)| s == segment && (version == ALL || version == v.as_str()));
             let of_segment = of_segment.max(profiles.map(|(_, profile)| profile.rows()).sum());
@@ -62,6 +64,7 @@ impl Turn<'_> {
             metrics.extend(intervals.remove(&(segment.as_str(), version.as_str())).unwrap_or_default());
             if is_all_rows {
                 metrics.extend(self.exact_areas(start_ms, moment, version, cell.served.rows()));
+                metrics.extend(self.silhouette(start_ms, slice, moment, version));
             }
             let record = Window {
                 window: window.clone(),
@@ -70,7 +73,7 @@ impl Turn<'_> {
                 version: version.clone(),
                 r#final: moment == Moment::Final,
                 rows: if is_all_rows { scored.map(|(_, s)| s.rows).sum() } else { of_segment },
-                labelled,
+                labelled: if has_labels { counted } else { 0 },
                 after_final: 0,
                 metrics,
                 baselines,

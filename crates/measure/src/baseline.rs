@@ -80,10 +80,13 @@ impl Labels {
 /// The majority and prior-rate baseline on the same rows. Classification, with the reference's
 /// rates in class order: `accuracy` of its most frequent class (the first of equals), `log_loss`
 /// and `brier` of always predicting the rates. Regression, with the reference's mean: `rmse`.
-/// Empty without rows or with rates of another shape.
+/// Empty without rows, without labels or with rates of another shape.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
 pub fn majority(performance: &Performance, reference_rates: &[f64]) -> BTreeMap<String, f64> {
+    if matches!(performance, Performance::Anomaly(_) | Performance::Clustering(_)) {
+        return BTreeMap::new();
+    }
     let labels = performance.label_counts();
     let Some(brier) = labels.constant_loss(reference_rates, 1.0) else {
         return BTreeMap::new();

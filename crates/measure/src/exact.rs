@@ -37,7 +37,7 @@ impl ExactScores {
     /// Numbers have no areas.
     pub fn add(&mut self, shape: Shape, score: &[f64], label: f64, sign: i64) {
         match shape.task {
-            Task::Regression => {}
+            Task::Regression | Task::Anomaly | Task::Clustering => {}
             Task::BinaryClassification => {
                 self.add_score(0, score.first().copied().unwrap_or(f64::NAN), label >= 0.5, sign);
             }
@@ -119,7 +119,7 @@ impl ExactScores {
             curve::auc(bins.iter().copied()).map(|auc| curve::Auc { worst_error: 0.0, ..auc }.estimate())
         };
         let found = match shape.task {
-            Task::Regression => Vec::new(),
+            Task::Regression | Task::Anomaly | Task::Clustering => Vec::new(),
             Task::BinaryClassification => {
                 let scores = class(0);
                 let precision = curve::average_precision(scores.iter().rev().copied());

@@ -1,7 +1,9 @@
 //! Sums of one version on labelled rows.
 
+use crate::anomaly::Anomaly;
 use crate::baseline::Labels;
 use crate::binary::Binary;
+use crate::clustering::Clustering;
 use crate::cost::{CostMatrix, cost};
 use crate::error_bins::ErrorBins;
 use crate::interval::Estimate;
@@ -29,6 +31,10 @@ pub enum Performance {
         /// Sizes of the errors.
         errors: ErrorBins,
     },
+    /// What an anomaly detector says of rows without labels.
+    Anomaly(Anomaly),
+    /// Where a clustering puts rows without labels.
+    Clustering(Clustering),
 }
 
 impl Performance {
@@ -39,6 +45,8 @@ impl Performance {
             Task::BinaryClassification => Self::Binary(Binary::default()),
             Task::MulticlassClassification => Self::Multiclass(Multiclass::new(shape.classes)),
             Task::Regression => Self::Regression(Regression::default()),
+            Task::Anomaly => Self::Anomaly(Anomaly::default()),
+            Task::Clustering => Self::Clustering(Clustering::default()),
         }
     }
 
@@ -47,12 +55,15 @@ impl Performance {
     pub fn empty_binned(shape: Shape) -> Self {
         match shape.task {
             Task::Regression => Self::Binned { sums: Regression::default(), errors: ErrorBins::default() },
-            Task::BinaryClassification | Task::MulticlassClassification => Self::empty(shape),
+            Task::BinaryClassification | Task::MulticlassClassification | Task::Anomaly | Task::Clustering => {
+                Self::empty(shape)
+            }
         }
     }
 
     /// Adds (sign 1) or takes out (sign −1) a row: P(positive class), the probabilities in class
-    /// order, or the number; and the label as in `records::tracking::LabelBatch`.
+    /// order, or the number; and the label as in `records::tracking::LabelBatch`. Without labels: the
+    /// anomaly's score, or cluster, own distance and the next one, and any label.
     pub fn add(&mut self, score: &[f64], label: f64, sign: i64) {
         let first = score.first().copied().unwrap_or(f64::NAN);
         match self {
@@ -63,6 +74,8 @@ impl Performance {
                 sums.add(first, label, sign);
                 errors.add(first - label, sign);
             }
+            Self::Anomaly(sums) => sums.add(first, sign),
+            Self::Clustering(sums) => sums.add(score, sign),
         }
     }
 
@@ -73,6 +86,8 @@ impl Performance {
             Self::Binary(sums) => sums.add_class(predicted >= 0.5, label >= 0.5, sign),
             Self::Multiclass(sums) => sums.add_class(class_of(predicted), class_of(label), sign),
             Self::Regression(_) | Self::Binned { .. } => self.add(&[predicted], label, sign),
+            // There is no label to repeat.
+            Self::Anomaly(_) | Self::Clustering(_) => {}
         }
     }
 
@@ -82,6 +97,8 @@ impl Performance {
         match (&mut *self, other) {
             (Self::Binary(ours), Self::Binary(theirs)) => ours.merge(theirs),
             (Self::Multiclass(ours), Self::Multiclass(theirs)) => ours.merge(theirs),
+            (Self::Anomaly(ours), Self::Anomaly(theirs)) => ours.merge(theirs),
+            (Self::Clustering(ours), Self::Clustering(theirs)) => ours.merge(theirs),
             (Self::Binned { sums, errors }, Self::Binned { sums: more, errors: theirs }) => {
                 sums.merge(more);
                 errors.merge(theirs);
@@ -104,6 +121,8 @@ impl Performance {
             Self::Multiclass(sums) => sums.is_empty(),
             Self::Regression(sums) => sums.is_empty(),
             Self::Binned { sums, errors } => sums.is_empty() && errors.is_empty(),
+            Self::Anomaly(sums) => sums.is_empty(),
+            Self::Clustering(sums) => sums.is_empty(),
         }
     }
 
@@ -114,47 +133,50 @@ impl Performance {
             Self::Binary(sums) => sums.rows(),
             Self::Multiclass(sums) => sums.rows(),
             Self::Regression(sums) | Self::Binned { sums, .. } => sums.rows(),
+            Self::Anomaly(sums) => sums.rows(),
+            Self::Clustering(sums) => sums.rows(),
         }
     }
 
-    /// Labels of the rows: counts by class, or Σy and Σy².
+    /// Labels of the rows: counts by class, or Σy and Σy². Rows that have none count as numbers of 0.
     #[must_use]
     pub fn label_counts(&self) -> Labels {
         match self {
             Self::Binary(sums) => sums.labels(),
             Self::Multiclass(sums) => sums.labels(),
             Self::Regression(sums) | Self::Binned { sums, .. } => sums.labels(),
+            Self::Anomaly(_) | Self::Clustering(_) => Labels { rows: self.rows(), ..Labels::default() },
         }
     }
 
-    /// Label, predicted class and rows of every pair that occurs; empty in regression.
+    /// Label, predicted class and rows of every pair that occurs; of classes only.
     #[must_use]
     pub fn confusion(&self) -> Vec<(usize, usize, i64)> {
         match self {
             Self::Binary(sums) => sums.cells().filter(|cell| cell.2 != 0).collect(),
             Self::Multiclass(sums) => sums.confusion().collect(),
-            Self::Regression(_) | Self::Binned { .. } => Vec::new(),
+            Self::Regression(_) | Self::Binned { .. } | Self::Anomaly(_) | Self::Clustering(_) => Vec::new(),
         }
     }
 
-    /// Right predictions; none in regression.
+    /// Right predictions; none but of classes.
     #[must_use]
     pub fn right(&self) -> i64 {
         self.confusion().into_iter().filter(|(label, predicted, _)| label == predicted).map(|(_, _, rows)| rows).sum()
     }
 
-    /// Mean cost of a row; `None` without rows and in regression.
+    /// Mean cost of a row; `None` without rows, and of anything but classes.
     #[must_use]
     pub fn cost(&self, matrix: &CostMatrix) -> Option<Estimate> {
         cost(self.confusion(), matrix)
     }
 
-    /// See [`Regression::pinball`]; `None` of classes.
+    /// See [`Regression::pinball`]; `None` of anything but numbers.
     #[must_use]
     pub fn pinball(&self, quantile: f64) -> Option<f64> {
         match self {
             Self::Regression(sums) | Self::Binned { sums, .. } => sums.pinball(quantile),
-            Self::Binary(_) | Self::Multiclass(_) => None,
+            _ => None,
         }
     }
 
@@ -163,7 +185,7 @@ impl Performance {
     pub fn regression(&self) -> Option<&Regression> {
         match self {
             Self::Regression(sums) | Self::Binned { sums, .. } => Some(sums),
-            Self::Binary(_) | Self::Multiclass(_) => None,
+            _ => None,
         }
     }
 
@@ -172,7 +194,7 @@ impl Performance {
     pub fn errors(&self) -> Option<&ErrorBins> {
         match self {
             Self::Binned { errors, .. } => Some(errors),
-            Self::Binary(_) | Self::Multiclass(_) | Self::Regression(_) => None,
+            _ => None,
         }
     }
 
@@ -185,6 +207,11 @@ impl Performance {
     ///
     /// Regression: `mae`, `rmse`, `bias`, `r2`, `mape`, `mape_skipped` (a count); where sizes of errors
     /// are counted `absolute_error_p50` and `_p90`, too large by 6.3 % at most.
+    ///
+    /// Anomalies: `alert_rate` (share of scores from 0.5 on), `score_mean`; `score_p50`, `_p90` and `_p99`,
+    /// too large by 1/256 at most. Clustering: `inertia` (mean squared distance from the centroid, in units
+    /// of the prepared features; scikit-learn's is the sum), `silhouette_simplified`.
+    ///
     /// Definitions are scikit-learn's but for `brier` of several classes, which is half of its, and
     /// `ece`. Intervals, of 95 %: Wilson for rates and `f1`; normal for means (`log_loss`, `brier`,
     /// `mae`, `bias`, `mape`); MOVER for means of rates; Hanley-McNeil for AUCs and a logit one for
@@ -206,17 +233,22 @@ impl Performance {
                 metrics.extend(known.map(|(name, size)| (name.to_owned(), Estimate::bare(size))));
                 metrics
             }
+            Self::Anomaly(sums) => sums.metrics(),
+            Self::Clustering(sums) => sums.metrics(),
         }
     }
 
     /// Mean Brier score; in regression the mean squared error, neither scaled nor capped (the
-    /// capped loss of the harm tests is in [`crate::HarmSums`]). `None` without rows.
+    /// capped loss of the harm tests is in [`crate::HarmSums`]). Without labels the mean of the loss as
+    /// [`mod@crate::loss`] has it. `None` without rows.
     #[must_use]
     pub fn mean_loss(&self) -> Option<f64> {
         match self {
             Self::Binary(sums) => sums.mean_loss(),
             Self::Multiclass(sums) => sums.mean_loss(),
             Self::Regression(sums) | Self::Binned { sums, .. } => sums.mean_loss(),
+            Self::Anomaly(sums) => sums.mean_loss(),
+            Self::Clustering(sums) => sums.mean_loss(),
         }
     }
 }

@@ -10,7 +10,8 @@ fn cell(task: Task, rows: u32) -> Cell {
     for i in 0..rows {
         let part = |step: u32| f64::from(i * step % 1009) / 1009.0;
         let served: Vec<f64> = match task {
-            Task::BinaryClassification => vec![part(617)],
+            Task::BinaryClassification | Task::Anomaly => vec![part(617)],
+            Task::Clustering => vec![f64::from(i % 5), part(617), 1.0 + part(331)],
             Task::MulticlassClassification => {
                 vec![part(617) / 2.0, part(331) / 2.0, 1.0 - (part(617) + part(331)) / 2.0]
             }
@@ -35,10 +36,12 @@ fn cell(task: Task, rows: u32) -> Cell {
 
 #[test]
 fn cells_of_few_rows_are_few_bytes() {
-    let limits = [
+    let limits: [(Task, [usize; 4]); 5] = [
         (Task::BinaryClassification, [44, 78, 263, 3139]),
         (Task::MulticlassClassification, [44, 167, 406, 2425]),
         (Task::Regression, [42, 162, 217, 606]),
+        (Task::Anomaly, [44, 120, 250, 2425]),
+        (Task::Clustering, [44, 160, 200, 250]),
     ];
     for (task, limits) in limits {
         for (rows, limit) in [0, 1, 10, 1000].into_iter().zip(limits) {

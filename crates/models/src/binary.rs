@@ -1,21 +1,25 @@
 //! Our own bytes of a model: little-endian, fixed layout, nothing executed, every length checked.
 //!
-//! `VIGIEMDL`, u32 format, u32 kind (1 linear, 2 forest), u32 link (0 identity, 1 sigmoid,
+//! `VIGIEMDL`, u32 format, u32 kind (1 linear, 2 forest, 3 centroids), u32 link (0 identity, 1 sigmoid,
 //! 2 softmax), f64 sigmoid factor (0 when unused), u32 features, u32 outputs; then
 //! linear: f64 intercepts, f64 weights output by output;
 //! forest: u32 average (0 or 1), u32 trees; per tree u32 nodes, per node u32 feature, u32 kind
 //! (bits 0-1: 0 none, 1 zero, 2 NaN; bit 2: default left; 8: category), i32 left, i32 right, then
-//! f64 threshold or u32 words and the words; then f64 leaf values, one more than nodes.
+//! f64 threshold or u32 words and the words; then f64 leaf values, one more than nodes;
+//! centroids: u32 centroids, f64 numbers centroid by centroid.
 
 use crate::{
-    CATEGORY_WORDS_MAX, Error, FEATURES_MAX, Forest, Linear, Link, Missing, Model, NODES_MAX, Node, OUTPUTS_MAX, Split,
-    TREES_MAX, Tree,
+    CATEGORY_WORDS_MAX, Centroids, Error, FEATURES_MAX, Forest, Linear, Link, Missing, Model, NODES_MAX, Node,
+    OUTPUTS_MAX, Split, TREES_MAX, Tree,
 };
+
+use domain::CLUSTER_OUTPUTS;
 
 const MAGIC: &[u8; 8] = b"VIGIEMDL";
 const FORMAT: u32 = 1;
 const LINEAR: u32 = 1;
 const FOREST: u32 = 2;
+const CENTROIDS: u32 = 3;
 const DEFAULT_LEFT: u32 = 4;
 const CATEGORY: u32 = 8;
 /// Bytes of the smallest node: feature, kind, two children, an empty category set.
@@ -25,12 +29,13 @@ pub(crate) fn write(model: &Model) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend_from_slice(MAGIC);
     put(&mut out, FORMAT);
-    let (kind, link) = match model {
-        Model::Linear(linear) => (LINEAR, linear.link),
-        Model::Forest(forest) => (FOREST, forest.link()),
+    let kind = match model {
+        Model::Linear(_) => LINEAR,
+        Model::Forest(_) => FOREST,
+        Model::Centroids(_) => CENTROIDS,
     };
     put(&mut out, kind);
-    let (link, factor) = match link {
+    let (link, factor) = match model.link() {
         Link::Identity => (0, 0.0),
         Link::Sigmoid { factor } => (1, factor),
         Link::Softmax => (2, 0.0),
@@ -48,6 +53,10 @@ pub(crate) fn write(model: &Model) -> Vec<u8> {
             put(&mut out, u32::from(forest.average()));
             put(&mut out, forest.trees().len() as u32);
             forest.trees().iter().for_each(|tree| write_tree(&mut out, tree));
+        }
+        Model::Centroids(centroids) => {
+            put(&mut out, centroids.count() as u32);
+            centroids.numbers().iter().for_each(|&number| put_f64(&mut out, number));
         }
     }
     out
@@ -118,7 +127,18 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Model, Error> {
             let trees = reader.trees()?;
             Model::Forest(Forest::new(link, features, outputs, average == 1, trees)?)
         }
-        _ => return Err(Error::bytes(format!("kind is {kind}, expected {LINEAR} (linear) or {FOREST} (forest)"))),
+        CENTROIDS => {
+            if (link, outputs) != (Link::Identity, CLUSTER_OUTPUTS) {
+                let found = format!("centroids have link {link:?} and {outputs} outputs");
+                return Err(Error::bytes(format!("{found}, expected Identity and {CLUSTER_OUTPUTS}")));
+            }
+            let count = reader.count("centroids", OUTPUTS_MAX, 8)?;
+            Model::Centroids(Centroids::new(features, reader.numbers("centroids", count * features)?)?)
+        }
+        _ => {
+            let expected = "1 (linear), 2 (forest) or 3 (centroids)";
+            return Err(Error::bytes(format!("kind is {kind}, expected {expected}")));
+        }
     };
     match reader.rest.len() {
         0 => Ok(model),

@@ -1,13 +1,14 @@
-//! The model representation that alone scores: linear models and forests, read, written, evaluated.
+//! The model representation that alone scores: linear models, forests and centroids, read, written, evaluated.
 //!
 //! It does no I/O, reads no clock, spawns nothing, uses no platform mathematics and panics on no
 //! input: every index is checked when a model is made, not when it is evaluated.
 //! Read in this order: [`model`] (what a model answers), [`link`] (raw score to output),
 //! [`linear`], [`tree`] (one decision tree and its reference evaluation), [`forest`], `kernel`
-//! (the evaluation that runs live), [`lightgbm`] (reading LightGBM's text files), `binary` (our own
+//! (the evaluation that runs live), [`centroids`], [`lightgbm`] (reading LightGBM's text files), `binary` (our own
 //! bytes), [`error`].
 
 mod binary;
+pub mod centroids;
 pub mod error;
 pub mod forest;
 mod kernel;
@@ -18,6 +19,7 @@ mod masks;
 pub mod model;
 pub mod tree;
 
+pub use centroids::Centroids;
 pub use error::Error;
 pub use forest::Forest;
 pub use linear::Linear;

@@ -1,7 +1,7 @@
 //! What every model answers.
 
-use crate::{Error, Forest, Linear, binary};
-use domain::FeatureMatrix;
+use crate::{Centroids, Error, Forest, Linear, Link, binary};
+use domain::{CLUSTER_OUTPUTS, FeatureMatrix};
 
 /// A fitted model, whichever trainer made it.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +10,8 @@ pub enum Model {
     Linear(Linear),
     /// Decision trees.
     Forest(Forest),
+    /// Middles of clusters.
+    Centroids(Centroids),
 }
 
 impl Model {
@@ -19,15 +21,18 @@ impl Model {
         match self {
             Self::Linear(linear) => linear.feature_count(),
             Self::Forest(forest) => forest.feature_count(),
+            Self::Centroids(centroids) => centroids.feature_count(),
         }
     }
 
-    /// Numbers per row: 1 for binary classification and regression, one per class otherwise.
+    /// Numbers per row: 1 for binary classification, regression and anomalies, one per class of several,
+    /// three of clustering.
     #[must_use]
     pub fn outputs(&self) -> usize {
         match self {
             Self::Linear(linear) => linear.intercepts.len(),
             Self::Forest(forest) => forest.outputs(),
+            Self::Centroids(_) => CLUSTER_OUTPUTS,
         }
     }
 
@@ -39,12 +44,17 @@ impl Model {
     pub fn predict(&self, features: &FeatureMatrix, out: &mut Vec<f64>) -> Result<(), Error> {
         let first = out.len();
         self.raw(features, out)?;
-        let link = match self {
+        self.link().apply(self.outputs(), out.get_mut(first..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Raw score to output.
+    pub(crate) fn link(&self) -> Link {
+        match self {
             Self::Linear(linear) => linear.link,
             Self::Forest(forest) => forest.link(),
-        };
-        link.apply(self.outputs(), out.get_mut(first..).unwrap_or_default());
-        Ok(())
+            Self::Centroids(_) => Link::Identity,
+        }
     }
 
     /// Appends rows × outputs raw scores, row-major, before the link.
@@ -65,6 +75,7 @@ impl Model {
         match self {
             Self::Linear(linear) => linear.raw(features, scores),
             Self::Forest(forest) => forest.raw(features, scores),
+            Self::Centroids(centroids) => centroids.raw(features, scores),
         }
         Ok(())
     }

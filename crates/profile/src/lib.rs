@@ -9,6 +9,7 @@
 //! [`reference`](mod@reference) (what a bundle carries), [`encoded`] (columns of any kind as numbers),
 //! [`reconstruction`] and [`kernel`] (columns together), [`error`].
 
+pub mod clusters;
 pub mod counts;
 pub mod edges;
 pub mod encoded;
@@ -22,6 +23,7 @@ pub mod reconstruction;
 pub mod reference;
 pub mod segments;
 
+pub use clusters::cluster_names;
 pub use counts::Counts;
 pub use encoded::Encoded;
 pub use error::Error;

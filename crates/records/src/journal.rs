@@ -2,7 +2,7 @@
 
 pub use crate::pane::{
     EXACT_SCORES_MAX, ExactCell, ExactPane, ExampleCell, ExamplePane, ExpectedCell, ExpectedPane, KernelCell,
-    KernelPane, LossCell, LossPane, SegmentCell, SegmentPane,
+    KernelPane, LossCell, LossPane, SampleCell, SamplePane, SegmentCell, SegmentPane,
 };
 use crate::tracking::{Marker, StreamKind};
 use domain::{HarmReference, SourcePartition, Version};
@@ -75,6 +75,8 @@ pub enum Journal<P, C, E = (), R = (), K = (), S = ()> {
     /// The scores of the labelled rows of a step of join themselves, where areas under curves are to be
     /// exact; from format 7 on.
     Exact(ExactPane<S>),
+    /// Rows that stand for those that one transaction of score put into clusters; from format 8 on.
+    Sample(SamplePane),
 }
 
 /// See [`Journal::Gap`]: retention passed a committed offset, and reading went on at the first
@@ -235,7 +237,7 @@ pub struct JoinMarker {
 pub struct JoinCounters {
     /// Published predictions seen, one per event coordinate.
     pub predictions: u64,
-    /// Predictions in force that have a label.
+    /// Predictions in force that have a label; in a task without labels those whose slice is final.
     pub joined: u64,
     /// Of `joined`: rows the version had seen in training; in no cell.
     pub in_training: u64,

@@ -3,7 +3,8 @@
 //! Records that users read are JSON ([`prediction`], [`rejected`], [`window`], [`alert`],
 //! [`control`]); records that only stages read are postcard ([`tracking`], [`journal`]).
 //! Each carries the header [`RECORD_HEADER`] with its kind and format version.
-//! [`age`] has the bins in which ages of labels are counted, [`example`] events that stand for others,
+//! [`age`] has the bins in which ages of labels are counted, [`example`] events that stand for others, [`sample`] rows
+//! that do,
 //! [`pane`] the panes of the journal but the first two.
 //! [`swap_table`] holds what the control topic of another run says of its swaps.
 //! It does no I/O. Read [`tracking`] and [`journal`] to see how stages talk to one another.
@@ -17,6 +18,7 @@ pub mod journal;
 pub mod pane;
 pub mod prediction;
 pub mod rejected;
+pub mod sample;
 pub mod swap_table;
 pub mod time;
 pub mod tracking;
@@ -37,8 +39,9 @@ pub mod kind {
     /// A record of `p.tracking` (postcard).
     pub const TRACKING: &str = "tracking/1";
     /// A record of `p.journal` (postcard). Formats 2 to 5 added variants, 6 sizes of a regression's errors
-    /// in cells and a variant, 7 two more; earlier ones are read.
-    pub const JOURNAL: &str = "journal/7";
+    /// in cells and a variant, 7 two more, 8 cells of tasks without labels and a
+    /// variant; earlier ones are read.
+    pub const JOURNAL: &str = "journal/8";
     /// A record of `p.control` (JSON).
     pub const CONTROL: &str = "control/1";
     /// A window (JSON).

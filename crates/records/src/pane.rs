@@ -4,6 +4,7 @@
 
 use crate::example::{Example, Losses};
 use crate::journal::Phase;
+use crate::sample::Sample;
 use domain::{Fingerprint, SourcePartition, Version};
 use serde::{Deserialize, Serialize};
 
@@ -159,4 +160,28 @@ pub struct KernelCell<K> {
     pub version: Version,
     /// Sum of the rows' vectors, without rows after the window was final.
     pub sum: K,
+}
+
+/// See [`crate::journal::Journal::Sample`]: beside the score pane of the same rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SamplePane {
+    /// The event partition.
+    pub source: SourcePartition,
+    /// First offset seen.
+    pub from_offset: i64,
+    /// Last offset seen.
+    pub to_offset: i64,
+    /// One cell per slice and champion.
+    pub cells: Vec<SampleCell>,
+}
+
+/// Rows of one slice that one champion scored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleCell {
+    /// Start of the slice.
+    pub slice_start_ms: i64,
+    /// The champion, whose preprocessor and clusters these are.
+    pub version: Version,
+    /// The rows, without those after the window was final.
+    pub sample: Sample,
 }

@@ -28,6 +28,22 @@ pub enum Outcome<'a> {
         /// Half of the width of the interval around it, where the version has one.
         half_width: Option<f64>,
     },
+    /// Anomaly detection.
+    Anomaly {
+        /// Whether it is one, in words.
+        class: &'a str,
+        /// How strange the row is, in [0, 1]: one from 0.5 on.
+        score: f64,
+    },
+    /// Clustering.
+    Cluster {
+        /// The cluster's number.
+        cluster: usize,
+        /// From its centroid, in units of the prepared features.
+        distance: f64,
+        /// From the next centroid.
+        next_distance: f64,
+    },
 }
 
 /// A published prediction.
@@ -83,6 +99,18 @@ pub fn write(out: &mut Vec<u8>, prediction: &Prediction<'_>) {
                 out.extend_from_slice(b",\"high\":");
                 write_number(out, value + half_width);
             }
+        }
+        Outcome::Anomaly { class, score } => {
+            write_string(out, class);
+            out.extend_from_slice(b",\"score\":");
+            write_number(out, score);
+        }
+        Outcome::Cluster { cluster, distance, next_distance } => {
+            write_string(out, itoa::Buffer::new().format(cluster));
+            out.extend_from_slice(b",\"distance\":");
+            write_number(out, distance);
+            out.extend_from_slice(b",\"next_distance\":");
+            write_number(out, next_distance);
         }
     }
     out.extend_from_slice(b",\"version\":");
@@ -176,6 +204,11 @@ mod tests {
             "n",
             &format!(r#"{}12.5,"low":10.5,"high":14.5{tail}"#, head(r#""n""#)),
         );
+        let strange = Outcome::Anomaly { class: "anomaly", score: 0.75 };
+        check(strange, "s", &format!(r#"{}"anomaly","score":0.75{tail}"#, head(r#""s""#)));
+        let cluster = Outcome::Cluster { cluster: 12, distance: 0.5, next_distance: f64::INFINITY };
+        let expected = format!(r#"{}"12","distance":0.5,"next_distance":null{tail}"#, head(r#""c""#));
+        check(cluster, "c", &expected);
         let number = Outcome::Number { value: f64::NAN, half_width: None };
         check(number, "q\"\\\n\u{1}é", &format!(r#"{}null{tail}"#, head(r#""q\"\\\n\u0001é""#)));
     }

@@ -33,7 +33,8 @@ pub struct PredictionBatch {
     /// Values of the segment columns.
     pub segments: Vec<SegmentColumn>,
     /// One vector per member of the line-up, row by row: P(positive class) in binary
-    /// classification, the probabilities in class order in multiclass, the number in regression.
+    /// classification, the probabilities in class order in multiclass, the number in regression, the score of
+    /// an anomaly; in clustering the cluster, the distance from its centroid and that from the next one.
     pub scores: Vec<Vec<f64>>,
 }
 

@@ -21,6 +21,7 @@ mod partition;
 mod promotions;
 mod publish;
 mod run;
+mod sample;
 mod segments;
 pub mod stage;
 mod tracking;

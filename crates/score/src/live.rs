@@ -23,6 +23,11 @@ pub(crate) trait Apply: Send + Sync {
     fn apply_expecting(&self, rows: &RecordBatch) -> Result<(Vec<f64>, Option<RowErrors>), String> {
         self.apply(rows).map(|values| (values, None))
     }
+
+    /// The rows as the model sees them, column by column; nothing where that is not known.
+    fn features(&self, _rows: &RecordBatch) -> Result<Vec<Vec<f32>>, String> {
+        Ok(Vec::new())
+    }
 }
 
 impl Apply for bundle::Bundle {
@@ -32,6 +37,10 @@ impl Apply for bundle::Bundle {
 
     fn apply_expecting(&self, rows: &RecordBatch) -> Result<(Vec<f64>, Option<RowErrors>), String> {
         Self::apply_expecting(self, rows).map(|(scores, errors)| (scores.values, errors)).map_err(|e| e.to_string())
+    }
+
+    fn features(&self, rows: &RecordBatch) -> Result<Vec<Vec<f32>>, String> {
+        self.preprocessor().apply(rows).map(|features| features.columns().to_vec()).map_err(|e| e.to_string())
     }
 }
 
@@ -106,7 +115,7 @@ impl Live {
         reconstruction: Option<Arc<Reconstruction>>,
         config: &Config,
     ) -> Result<Self, String> {
-        let outputs = if config.task == Task::MulticlassClassification { config.classes.len() } else { 1 };
+        let outputs = config.task.outputs(config.classes.len());
         let empty = RecordBatch::new_empty(config.format.schema.arrow());
         model.apply(&empty)?;
         let fields = &config.format.schema.fields;
@@ -153,6 +162,11 @@ impl Live {
         let Some(kernel) = &self.kernel else { return Ok(None) };
         let rows = Standardised::of(&kernel.columns, rows).map_err(|e| e.to_string())?;
         Ok(Some((kernel.as_ref(), rows)))
+    }
+
+    /// Rows as the model sees them, column by column; nothing where that is not known.
+    pub(crate) fn features(&self, rows: &RecordBatch) -> Result<Vec<Vec<f32>>, String> {
+        self.model.features(rows)
     }
 
     /// Scores rows of the champion, and what errors it expects, as far as it knows.
@@ -217,13 +231,18 @@ fn profiled_segments(segments: &profile::Segments, config: &Config) -> BTreeSet<
     segments.counts.keys().filter(is_ours).cloned().collect()
 }
 
-/// The model's output as a column: P(positive), the number, or the class.
+/// The model's output as a column: P(positive), the number, the score, the class or the cluster.
 fn predictions(values: &[f64], outputs: usize, config: &Config) -> ArrayRef {
-    if config.task != Task::MulticlassClassification {
-        return Arc::new(Float64Array::from(values.to_vec()));
+    let rows = values.chunks_exact(outputs.max(1));
+    match config.task {
+        Task::BinaryClassification | Task::Regression | Task::Anomaly => Arc::new(Float64Array::from(values.to_vec())),
+        Task::MulticlassClassification => {
+            Arc::new(StringArray::from_iter_values(rows.map(|row| class_of(row, &config.classes))))
+        }
+        Task::Clustering => {
+            Arc::new(profile::cluster_names(rows.map(|row| measure::predicted_class(config.task, row))))
+        }
     }
-    let classes = values.chunks_exact(outputs.max(1)).map(|row| class_of(row, &config.classes));
-    Arc::new(StringArray::from_iter_values(classes))
 }
 
 /// Label of the most probable class; the first of equals.

@@ -5,6 +5,7 @@ use crate::examples::Examples;
 use crate::expected::{Adding, ExpectedSums};
 use crate::kernel::KernelSums;
 use crate::run::{Batch, ScoredRun};
+use crate::sample::Samples;
 use crate::segments::{SegmentProfiles, Segmented};
 use crate::tracking::push;
 use domain::{Outputs, TopicRole, Version};
@@ -35,6 +36,7 @@ pub(crate) struct Cells {
     segments: SegmentProfiles,
     examples: Examples,
     kernel: KernelSums,
+    samples: Samples,
 }
 
 impl Cells {
@@ -76,6 +78,7 @@ impl Cells {
             let place = (slice_start_ms, &champion.version);
             self.segments.add(&rows, scored, place, &merged, &mut segmented)?;
             self.examples.add(batch, &rows, scored, place, (&merged, &segmented))?;
+            self.samples.add(batch, scored, place, &merged)?;
             if let Some(standardised) = &standardised {
                 self.kernel.add(standardised, place, &merged);
             }
@@ -96,6 +99,7 @@ impl Cells {
         self.segments.write(batch, out)?;
         self.examples.write(batch, out)?;
         self.kernel.write(batch, out)?;
+        self.samples.write(batch, out)?;
         self.expected.write(batch, out)
     }
 }
@@ -109,6 +113,7 @@ pub(crate) fn write_pane(mut pane: Entry, out: &mut Outputs) -> Result<(), Error
         Entry::Segments(pane) => pane.cells.len(),
         Entry::Examples(pane) => pane.cells.len(),
         Entry::Kernel(pane) => pane.cells.len(),
+        Entry::Sample(pane) => pane.cells.len(),
         _ => return push_entry(out, &pane),
     };
     if cells == 0 {
@@ -127,6 +132,7 @@ pub(crate) fn write_pane(mut pane: Entry, out: &mut Outputs) -> Result<(), Error
         (Entry::Segments(first), Entry::Segments(second)) => cut(&mut first.cells, &mut second.cells),
         (Entry::Examples(first), Entry::Examples(second)) => cut(&mut first.cells, &mut second.cells),
         (Entry::Kernel(first), Entry::Kernel(second)) => cut(&mut first.cells, &mut second.cells),
+        (Entry::Sample(first), Entry::Sample(second)) => cut(&mut first.cells, &mut second.cells),
         _ => {}
     }
     write_pane(pane, out)?;

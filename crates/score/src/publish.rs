@@ -102,6 +102,15 @@ fn outcome<'a>(config: &'a Config, half_width: Option<f64>, values: &'a [f64]) -
             Outcome::Multiclass { class: class_of(values, classes), classes, probabilities: values }
         }
         Task::Regression => Outcome::Number { value: first, half_width },
+        Task::Anomaly => {
+            let class = classes.get(usize::from(first >= 0.5)).map_or("", String::as_str);
+            Outcome::Anomaly { class, score: first }
+        }
+        Task::Clustering => {
+            let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
+            let cluster = measure::predicted_class(config.task, values);
+            Outcome::Cluster { cluster, distance: at(1), next_distance: at(2) }
+        }
     }
 }
 

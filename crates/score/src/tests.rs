@@ -61,7 +61,8 @@ fn config(task: Task) -> Config {
     let classes: &[&str] = match task {
         Task::BinaryClassification => &["no", "yes"],
         Task::MulticlassClassification => &["a", "b", "c"],
-        Task::Regression => &[],
+        Task::Anomaly => &["normal", "anomaly"],
+        Task::Regression | Task::Clustering => &[],
     };
     Config {
         format: EventFormat {

@@ -39,7 +39,7 @@ mod tests;
 
 use crate::error::Error;
 use crate::rules::Rules;
-use domain::{Input, OutputRecord, Outputs, RawBatch, SourcePartition, Stage, StageError, Task, TopicRole, Unlabelled};
+use domain::{Input, OutputRecord, Outputs, RawBatch, SourcePartition, Stage, StageError, TopicRole, Unlabelled};
 use measure::{Cell, ScoreCount, Shape};
 use pane::Pane;
 use records::journal::{
@@ -68,7 +68,8 @@ pub struct JoinConfig {
     pub shape: Shape,
     /// Partitions of all events topics: there is no event watermark before all have reported.
     pub event_partitions: usize,
-    /// Partitions of all labels topics.
+    /// Partitions of all labels topics; none in a task without labels, where every row counts once its slice
+    /// is final, and the events' watermark stands for that of the labels.
     pub label_partitions: usize,
     /// What a prediction means whose label never came.
     pub unlabelled: Unlabelled,
@@ -88,10 +89,7 @@ pub const ROWS_MAX: usize = 4_000_000;
 impl JoinConfig {
     /// Values of one score.
     fn outputs(&self) -> usize {
-        match self.shape.task {
-            Task::MulticlassClassification => self.shape.classes.max(1),
-            Task::BinaryClassification | Task::Regression => 1,
-        }
+        self.shape.outputs()
     }
 }
 

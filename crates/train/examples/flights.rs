@@ -10,7 +10,7 @@ use domain::{EventSchema, Field, FieldType, Task};
 use std::path::Path;
 use std::time::Instant;
 use store::Store;
-use train::{Cause, Gates, SeedSpec, Spec, TimeUnit, read_file, seed};
+use train::{Cause, Gates, LabelColumns, SeedSpec, Spec, TimeUnit, read_file, seed};
 
 const DAY: i64 = 86_400_000;
 
@@ -113,16 +113,20 @@ async fn main() {
         gates: Gates::default(),
         multivariate: train::Multivariate::None,
         interval: train::INTERVAL_SHARE,
+        anomaly_share: train::ANOMALY_SHARE,
+        clusters: None,
     };
     let asked = SeedSpec {
         schema: schema(),
         event_id: "event_id".to_owned(),
         event_time: "event_time".to_owned(),
         event_time_unit: TimeUnit::Millisecond,
-        label_id: "event_id".to_owned(),
-        label_time: "label_time".to_owned(),
-        label_time_unit: TimeUnit::Millisecond,
-        label_value: "late".to_owned(),
+        labels: Some(LabelColumns {
+            id: "event_id".to_owned(),
+            time: "label_time".to_owned(),
+            time_unit: TimeUnit::Millisecond,
+            value: "late".to_owned(),
+        }),
         task: spec.task,
         classes: spec.classes.clone(),
         until_ms: None,
@@ -131,7 +135,7 @@ async fn main() {
     let (events, labels) = (folder.join("flights.parquet"), folder.join("flight_labels.parquet"));
     println!(
         "{:?} in {:.1} s",
-        seed(&store, "flights", &events, &labels, &asked).await.unwrap(),
+        seed(&store, "flights", &events, Some(&labels), &asked).await.unwrap(),
         begin.elapsed().as_secs_f64()
     );
     let (rows, truth) = joined(folder, april, end);

@@ -56,8 +56,8 @@ impl Trainer for GradientBoosting {
         None
     }
 
-    fn defaults(&self) -> Value {
-        serde_json::to_value(Parameters::default()).unwrap_or_default()
+    fn defaults(&self) -> Vec<Value> {
+        vec![serde_json::to_value(Parameters::default()).unwrap_or_default()]
     }
 
     fn sample(&self, random: &mut Random) -> Option<Value> {
@@ -114,6 +114,10 @@ impl Opened<'_> {
             Task::BinaryClassification => "binary".to_owned(),
             Task::MulticlassClassification => format!("multiclass num_class={}", self.rows.shape.classes),
             Task::Regression => "regression".to_owned(),
+            other => {
+                let detail = format!("{other:?}, expected classes or numbers");
+                return Err(Error::Trainer { family: FAMILY, detail });
+            }
         };
         let Parameters { num_leaves, learning_rate, min_data_in_leaf, feature_fraction, lambda_l2, .. } = given;
         write!(

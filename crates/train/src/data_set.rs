@@ -6,11 +6,12 @@ use arrow::compute::{cast, concat, max, take};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit, UInt32Type};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use domain::{Slices, Task, Unlabelled};
+use domain::Slices;
 use std::sync::Arc;
 use store::{Store, StreamKind};
 
-/// Labelled rows in the order of (event time, id).
+/// Labelled rows, or without labels all, with a label of 0 at the time of the event, in the order of (event
+/// time, id).
 #[derive(Debug, Clone)]
 pub(crate) struct DataSet {
     /// The declared columns.
@@ -99,7 +100,8 @@ ORDER BY _time, _id";
 /// Reads everything stored and joins it as of the spec's cut-off.
 pub(crate) async fn load(store: &Store, spec: &Spec) -> Result<DataSet, Error> {
     let events = stored(store, &spec.pipeline, StreamKind::Events).await?;
-    let labels = stored(store, &spec.pipeline, StreamKind::Labels).await?;
+    let labels =
+        if spec.task.has_labels() { stored(store, &spec.pipeline, StreamKind::Labels).await? } else { Vec::new() };
     join(spec, &events, &labels).await
 }
 
@@ -133,11 +135,14 @@ pub(crate) async fn join(spec: &Spec, events: &[RecordBatch], labels: &[RecordBa
     Ok(DataSet { rows, times_ms, label_times_ms, labels: values })
 }
 
-/// Rows of before this have all labels they will ever have, and the absence of one counts. Labels up
+/// Rows of before this have all labels they will ever have, and the absence of one counts: without labels all. Labels up
 /// to the cut-off and maturity are archived when a run starts; how far the files of a first training
 /// go, only their newest label tells.
 fn assumed_before_ms(spec: &Spec, labels: &RecordBatch) -> Option<i64> {
-    if spec.unlabelled != Unlabelled::Negative || spec.task != Task::BinaryClassification {
+    if !spec.task.has_labels() {
+        return Some(i64::MAX);
+    }
+    if !spec.unlabelled.counts(spec.task) {
         return None;
     }
     let mut known_until_ms = spec.cut_off_ms.saturating_add(spec.maturity_ms);

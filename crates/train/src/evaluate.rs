@@ -13,7 +13,7 @@ const TEST_SLICE_ROWS: usize = 50;
 /// Losses row by row.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Losses {
-    /// What candidates are ranked by: log loss, or squared error.
+    /// What candidates are ranked by: log loss, squared error, or without labels the loss of the harm tests.
     pub(crate) rank: Vec<f64>,
     /// The loss of the harm tests, in [0, 1]: see [`HarmReference`].
     pub(crate) harm: Vec<f64>,
@@ -21,7 +21,7 @@ pub(crate) struct Losses {
 
 /// Losses of row-major scores.
 pub(crate) fn losses(shape: Shape, scores: &[f64], labels: &[f64], scale: f64) -> Losses {
-    let outputs = outputs(shape);
+    let outputs = shape.outputs();
     let mut out = Losses::default();
     for (score, &label) in scores.chunks_exact(outputs).zip(labels) {
         out.rank.push(rank_loss(shape, score, label));
@@ -30,16 +30,12 @@ pub(crate) fn losses(shape: Shape, scores: &[f64], labels: &[f64], scale: f64) -
     out
 }
 
-/// Numbers per row.
-pub(crate) fn outputs(shape: Shape) -> usize {
-    if shape.task == Task::MulticlassClassification { shape.classes.max(1) } else { 1 }
-}
-
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn rank_loss(shape: Shape, score: &[f64], label: f64) -> f64 {
     let first = score.first().copied().unwrap_or(f64::NAN);
     let likelihood = match shape.task {
         Task::Regression => return (first - label) * (first - label),
+        Task::Anomaly | Task::Clustering => return measure::loss(shape, score, label, 1.0),
         Task::BinaryClassification if label >= 0.5 => first,
         Task::BinaryClassification => 1.0 - first,
         Task::MulticlassClassification => score.get(label.max(0.0) as usize).copied().unwrap_or(f64::NAN),
@@ -56,9 +52,12 @@ pub(crate) fn constant(rates: &[f64], shape: Shape, rows: usize) -> Vec<f64> {
     row.iter().copied().cycle().take(row.len() * rows).collect()
 }
 
-/// Class rates in class order, or the mean of numbers.
+/// Class rates in class order, or the mean of numbers; a 0 without labels.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub(crate) fn rates(shape: Shape, labels: impl Iterator<Item = f64>) -> Vec<f64> {
+    if !shape.task.has_labels() {
+        return vec![0.0];
+    }
     let mut sums = vec![0.0; if shape.task == Task::Regression { 1 } else { shape.classes.max(2) }];
     let mut rows = 0_usize;
     for label in labels {
@@ -122,7 +121,8 @@ pub(crate) fn standard_error(values: &[f64], groups: &[Range<usize>]) -> f64 {
 }
 
 /// Losses of the prior-rate model: each test slice is predicted with the rates of the newest
-/// n0 / 20 labels known before it.
+/// n0 / 20 labels known before it. Without labels there is no such model, and its loss is 0: what is watched is
+/// then the loss itself.
 pub(crate) fn prior_losses(
     spec: &Spec,
     data: &DataSet,
@@ -131,6 +131,9 @@ pub(crate) fn prior_losses(
     scale: f64,
 ) -> Vec<f64> {
     let shape = spec.shape();
+    if !spec.task.has_labels() {
+        return vec![0.0; test.len()];
+    }
     let first = spec.first_rows.and_then(|n| usize::try_from(n).ok()).unwrap_or(data.len());
     let window = (first / 20).max(1);
     let mut out = Vec::with_capacity(test.len());
@@ -173,7 +176,7 @@ pub(crate) fn harm_reference(own: &[f64], prior: &[f64], groups: &[Range<usize>]
 /// Sums of all rows.
 pub(crate) fn performance(shape: Shape, scores: &[f64], labels: &[f64]) -> Performance {
     let mut sums = Performance::empty(shape);
-    for (score, &label) in scores.chunks_exact(outputs(shape)).zip(labels) {
+    for (score, &label) in scores.chunks_exact(shape.outputs()).zip(labels) {
         sums.add(score, label, 1);
     }
     sums
@@ -189,7 +192,7 @@ pub(crate) fn calibrated(
     groups: &[Range<usize>],
 ) -> Option<bundle::Calibrated> {
     let calibration = Calibration::fit(shape, scores, labels).ok()?;
-    let width = outputs(shape);
+    let width = shape.outputs();
     let mut probabilities = Vec::new();
     let slices: Vec<SliceGap> = groups
         .iter()
@@ -216,14 +219,14 @@ fn class(label: f64) -> usize {
 }
 
 /// Expected calibration error of the positive class (of the most probable one with several):
-/// 15 equal bins of the probability, mean |rate − mean probability| by rows. None for numbers.
+/// 15 equal bins of the probability, mean |rate − mean probability| by rows. None but for classes.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub(crate) fn calibration_error(shape: Shape, scores: &[f64], labels: &[f64]) -> Option<f64> {
     const BINS: usize = 15;
     let mut bins = [(0.0, 0.0, 0.0); BINS];
-    for (score, &label) in scores.chunks_exact(outputs(shape)).zip(labels) {
+    for (score, &label) in scores.chunks_exact(shape.outputs()).zip(labels) {
         let (probability, hit) = match shape.task {
-            Task::Regression => return None,
+            Task::Regression | Task::Anomaly | Task::Clustering => return None,
             Task::BinaryClassification => (score.first().copied()?, label),
             Task::MulticlassClassification => {
                 let top = score.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;

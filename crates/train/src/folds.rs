@@ -24,7 +24,8 @@ pub(crate) fn plan(spec: &Spec, data: &DataSet, trained_until_ms: Option<i64>) -
     let rows = data.len();
     let expected = (FOLD_ROWS_MIN + TRAINING_ROWS_MIN) as u64;
     if (rows as u64) < expected {
-        return Err(Error::NotEnoughData { what: "mature labelled rows", found: rows as u64, expected });
+        let what = if spec.task.has_labels() { "mature labelled rows" } else { "rows before the cut-off" };
+        return Err(Error::NotEnoughData { what, found: rows as u64, expected });
     }
     let size = size(spec, data).clamp(FOLD_ROWS_MIN, rows / 2);
     let mut start = rows - size;

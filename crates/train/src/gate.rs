@@ -18,8 +18,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) losses: &'a Losses,
     /// Scores and losses of the champion unchanged.
     pub(crate) champion: Option<(&'a [f64], &'a Losses)>,
-    /// Mean rank loss of the prior-rate (or mean) model.
-    pub(crate) baseline: f64,
+    /// Mean rank loss of the prior-rate (or mean) model; there is none without labels.
+    pub(crate) baseline: Option<f64>,
     /// Bytes of the model and microseconds per golden row.
     pub(crate) cost: (u64, f64),
 }
@@ -58,10 +58,11 @@ pub(crate) fn decide(evidence: &Evidence<'_>) -> Decision {
 /// The trivial model must be beaten, unless the champion does not reach it either: refusing would
 /// then keep something worse.
 fn baselines(evidence: &Evidence<'_>, decision: &mut Decision) {
+    let Some(baseline) = evidence.baseline else { return };
     let own = mean(&evidence.losses.rank);
     let what = if evidence.spec.task == Task::Regression { "squared error" } else { "log loss" };
-    let mut numbers = format!("{what} {own:.5}, of the training labels' rates {:.5}", evidence.baseline);
-    let mut bound = evidence.baseline;
+    let mut numbers = format!("{what} {own:.5}, of the training labels' rates {baseline:.5}");
+    let mut bound = baseline;
     if let Some((_, champion)) = evidence.champion {
         let theirs = mean(&champion.rank);
         numbers = format!("{numbers}, of the champion {theirs:.5}");
@@ -146,6 +147,10 @@ fn calibration(evidence: &Evidence<'_>, champion: &[f64], decision: &mut Decisio
 
 /// Told, never refused: after a change the predictions are meant to move.
 fn shift(evidence: &Evidence<'_>, champion: &[f64], decision: &mut Decision) {
+    if evidence.spec.task == Task::Clustering {
+        // Numbers of clusters, and distances in the units of two preprocessors, do not compare.
+        return;
+    }
     let moved: Vec<f64> = evidence.scores.iter().zip(champion).map(|(a, b)| (a - b).abs()).collect();
     let numbers = format!(
         "mean prediction {:.5}, champion {:.5}, mean distance {:.5}",

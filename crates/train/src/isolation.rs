@@ -1,9 +1,11 @@
 //! Isolation forests (Liu, Ting, Zhou, ICDM 2008): how few random splits set a row apart from the rest.
 //!
-//! The trees see no label. Labels only say what a mean depth is worth as a probability: two numbers, by
-//! logistic regression on the depth, with Platt's targets (Advances in Large Margin Classifiers, 1999), so
-//! that a handful of known anomalies is enough. Depth and both numbers are written into the leaves, and
-//! the result is a forest like any other.
+//! The trees see no label. Labels, where there are any, only say what a mean depth is worth as a
+//! probability: two numbers, by logistic regression on the depth, with Platt's targets (Advances in Large
+//! Margin Classifiers, 1999), so that a handful of known anomalies is enough. Without labels the score is
+//! 0.5 at the depth that the stated share of training rows does not reach, and at the median depth that share
+//! itself, so that scores of two forests are alike. Depth and both numbers are written into the leaves, and the
+//! result is a forest like any other.
 
 use crate::Error;
 use crate::random::Random;
@@ -38,7 +40,10 @@ impl Default for Parameters {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct IsolationForest;
+pub(crate) struct IsolationForest {
+    /// Without labels: share of the training rows that are anomalies.
+    pub(crate) anomaly_share: Option<f64>,
+}
 
 impl Trainer for IsolationForest {
     fn family(&self) -> &'static str {
@@ -53,21 +58,28 @@ impl Trainer for IsolationForest {
         None
     }
 
-    fn defaults(&self) -> Value {
-        serde_json::to_value(Parameters::default()).unwrap_or_default()
+    fn defaults(&self) -> Vec<Value> {
+        vec![serde_json::to_value(Parameters::default()).unwrap_or_default()]
     }
 
     fn sample(&self, random: &mut Random) -> Option<Value> {
+        if self.anomaly_share.is_some() {
+            // Without labels nothing says which of two forests is better.
+            return None;
+        }
         let drawn = Parameters { trees: random.log_integer(50, 200), sample: random.log_integer(64, 1_024) };
         serde_json::to_value(drawn).ok()
     }
 
     fn open<'a>(&self, rows: Rows<'a>) -> Result<Box<dyn Fitter + 'a>, Error> {
-        Ok(Box::new(Opened(rows)))
+        Ok(Box::new(Opened { rows, anomaly_share: self.anomaly_share }))
     }
 }
 
-struct Opened<'a>(Rows<'a>);
+struct Opened<'a> {
+    rows: Rows<'a>,
+    anomaly_share: Option<f64>,
+}
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error::Trainer { family: FAMILY, detail: error.to_string() }
@@ -76,24 +88,25 @@ fn failed(error: impl std::fmt::Display) -> Error {
 impl Fitter for Opened<'_> {
     fn fit(&mut self, given: &Value) -> Result<Fit, Error> {
         let given: Parameters = parameters(FAMILY, given)?;
-        let rows = &self.0;
+        let rows = &self.rows;
         let is_limited = |value: u32, least: u32, most: u32| (least..=most).contains(&value);
         if !is_limited(given.trees, 1, TREES_MAX) || !is_limited(given.sample, 2, SAMPLE_MAX) {
             let (trees, sample) = (given.trees, given.sample);
             let expected = format!("expected 1 to {TREES_MAX} and 2 to {SAMPLE_MAX}");
             return Err(failed(format!("{trees} trees of {sample} rows, {expected}")));
         }
-        if rows.shape.task != Task::BinaryClassification {
-            return Err(failed(format!("{:?}, expected two classes", rows.shape.task)));
-        }
         let mut random = Random::new(rows.seed);
         let trees: Vec<Grown> =
             (0..given.trees).map(|_| Grown::new(rows.features, given.sample, &mut random)).collect();
         let depths = mean_depths(&trees, rows.features)?;
-        let map = calibrate(&depths, rows.labels);
+        let map = match (rows.shape.task, self.anomaly_share) {
+            (Task::BinaryClassification, _) => calibrate(&depths, rows.labels),
+            (Task::Anomaly, Some(share)) => threshold(&depths, share),
+            (other, _) => return Err(failed(format!("{other:?}, expected two classes or anomalies"))),
+        };
         let forest = forest(&trees, rows.features, Link::Sigmoid { factor: 1.0 }, map)?;
         // Splits are drawn, not chosen: no column is worth more than another.
-        Ok(Fit { model: Model::Forest(forest), importance: vec![0.0; rows.features.columns().len()] })
+        Ok(Fit { model: Model::Forest(forest), importance: vec![1.0; rows.features.columns().len()] })
     }
 }
 
@@ -121,14 +134,8 @@ fn mean_path(rows: usize) -> f64 {
 impl Grown {
     /// A tree of some rows, drawn without replacement, as high as a balanced one of as many would be.
     fn new(features: &FeatureMatrix, sample: u32, random: &mut Random) -> Self {
-        let count = features.rows();
-        let mut places: Vec<usize> = (0..count).collect();
-        let taken = count.min(usize::try_from(sample).unwrap_or(usize::MAX));
-        for place in 0..taken {
-            let other = place + below(random, count - place);
-            places.swap(place, other);
-        }
-        places.truncate(taken);
+        let mut places = random.draw(usize::try_from(sample).unwrap_or(usize::MAX), features.rows());
+        let taken = places.len();
         let mut tree = Self::default();
         tree.grow(features, &mut places, (0, taken.next_power_of_two().trailing_zeros()), random);
         tree
@@ -173,12 +180,6 @@ fn value(features: &FeatureMatrix, feature: usize, row: usize) -> f64 {
     if found.is_nan() { 0.0 } else { f64::from(found) }
 }
 
-/// Uniform below a number, 0 below none.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn below(random: &mut Random, count: usize) -> usize {
-    ((random.unit() * count as f64) as usize).min(count.saturating_sub(1))
-}
-
 /// A feature in which these rows differ, and a threshold that parts them; `None` where they are all alike.
 fn draw_split(features: &FeatureMatrix, rows: &[usize], random: &mut Random) -> Option<(usize, f64)> {
     let range = |feature: usize| {
@@ -186,7 +187,7 @@ fn draw_split(features: &FeatureMatrix, rows: &[usize], random: &mut Random) -> 
         ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
     };
     let count = features.columns().len();
-    let first = below(random, count);
+    let first = random.below(count);
     // Mostly the first that is drawn varies. From one that does not, the next one that does is taken.
     let varying = (0..count).map(|step| (first + step) % count).find_map(|feature| {
         let (low, high) = range(feature);
@@ -225,10 +226,7 @@ fn mean_depths(trees: &[Grown], features: &FeatureMatrix) -> Result<Vec<f64>, Er
 /// targets keep it finite where depths part the classes.
 #[allow(clippy::cast_precision_loss)]
 fn calibrate(depths: &[f64], labels: &[f64]) -> Map {
-    let count = depths.len().max(1) as f64;
-    let mean = depths.iter().sum::<f64>() / count;
-    let deviation = (depths.iter().map(|d| (d - mean) * (d - mean)).sum::<f64>() / count).sqrt();
-    let deviation = if deviation > 0.0 { deviation } else { 1.0 };
+    let (mean, deviation) = spread(depths);
     let positives = labels.iter().filter(|label| **label >= 0.5).count() as f64;
     let negatives = labels.len() as f64 - positives;
     let targets = [1.0 / (negatives + 2.0), (positives + 1.0) / (positives + 2.0)];
@@ -258,6 +256,38 @@ fn calibrate(depths: &[f64], labels: &[f64]) -> Map {
         }
     }
     Map { slope: slope / deviation, intercept: intercept - slope * mean / deviation }
+}
+
+/// Puts the score 0.5 halfway between the last of the least depths that are anomalies and the next one, and
+/// the share (a tenth at most) at the median depth; of depths that are alike none is an anomaly.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn threshold(depths: &[f64], share: f64) -> Map {
+    /// Share at the median, at most: nearer to a half the threshold is too near to the median.
+    const MEDIAN_MAX: f64 = 0.1;
+    let mut sorted = depths.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (_, deviation) = spread(depths);
+    let wanted = (share * sorted.len() as f64).round() as usize;
+    let parts = |count: &usize| match (sorted.get(count.wrapping_sub(1)), sorted.get(*count)) {
+        (Some(last), Some(next)) if last < next => Some(last + (next - last) / 2.0),
+        _ => None,
+    };
+    let least = sorted.first().copied().unwrap_or_default();
+    let at = (1..=wanted).rev().find_map(|count| parts(&count)).unwrap_or(least - deviation);
+    let middle = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+    let odds = share.min(MEDIAN_MAX);
+    let distance = if middle > at { middle - at } else { deviation };
+    let slope = libm::log(odds / (1.0 - odds)) / distance;
+    Map { slope, intercept: -slope * at }
+}
+
+/// Mean and standard deviation; 1 where all are alike.
+#[allow(clippy::cast_precision_loss)]
+fn spread(depths: &[f64]) -> (f64, f64) {
+    let count = depths.len().max(1) as f64;
+    let mean = depths.iter().sum::<f64>() / count;
+    let deviation = (depths.iter().map(|d| (d - mean) * (d - mean)).sum::<f64>() / count).sqrt();
+    (mean, if deviation > 0.0 { deviation } else { 1.0 })
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use domain::{FeatureMatrix, Task};
 use measure::Shape;
 use serde_json::json;
 
+const FOREST: IsolationForest = IsolationForest { anomaly_share: None };
+
 /// `test_iforest_average_path_length` of scikit-learn 1.5, `sklearn/ensemble/tests/test_iforest.py`.
 #[test]
 fn scikit_learn_s_path_lengths() {
@@ -45,7 +47,7 @@ fn data(rows: usize) -> (FeatureMatrix, Vec<f64>) {
 fn fit(features: &FeatureMatrix, labels: &[f64], seed: u64) -> Fit {
     let shape = Shape { task: Task::BinaryClassification, classes: 2 };
     let rows = Rows { features, described: &[], labels, shape, threads: 1, seed };
-    IsolationForest.open(rows).unwrap().fit(&IsolationForest.defaults()).unwrap()
+    FOREST.open(rows).unwrap().fit(&FOREST.defaults()[0]).unwrap()
 }
 
 fn scores(fit: &Fit, features: &FeatureMatrix) -> Vec<f64> {
@@ -138,6 +140,38 @@ fn parameters_out_of_range_are_refused() {
     let shape = Shape { task: Task::BinaryClassification, classes: 2 };
     let rows = Rows { features: &features, described: &[], labels: &labels, shape, threads: 1, seed: 1 };
     for given in [json!({"trees": 0}), json!({"sample": 1}), json!({"trees": 5_000}), json!({"depth": 3})] {
-        assert!(IsolationForest.open(rows).unwrap().fit(&given).is_err(), "{given}");
+        assert!(FOREST.open(rows).unwrap().fit(&given).is_err(), "{given}");
+    }
+}
+
+#[test]
+fn without_labels_the_stated_share_of_rows_is_strange_and_the_right_ones_are() {
+    let (features, is_far) = data(2_000);
+    let shape = Shape { task: Task::Anomaly, classes: 2 };
+    let none = vec![0.0; 2_000];
+    let rows = Rows { features: &features, described: &[], labels: &none, shape, threads: 1, seed: 3 };
+    let forest = IsolationForest { anomaly_share: Some(0.02) };
+    let fit = forest.open(rows).unwrap().fit(&forest.defaults()[0]).unwrap();
+    let found = scores(&fit, &features);
+    assert_eq!(found.iter().filter(|score| **score >= 0.5).count(), 40, "a fiftieth of 2,000");
+    let mut sorted = found.clone();
+    sorted.sort_by(f64::total_cmp);
+    assert!((sorted[1_000] - 0.02).abs() < 1e-3, "the share at the median: {}", sorted[1_000]);
+    assert!(area(&found, &is_far) > 0.99);
+}
+
+#[test]
+fn depths_that_are_alike_are_no_anomalies() {
+    for (depths, share, expected) in [
+        (vec![5.0; 10], 0.1, 0),
+        (vec![1.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], 0.2, 0),
+        (vec![1.0, 2.0, 2.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], 0.2, 1),
+        (vec![8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0, -1.0], 0.2, 2),
+        (vec![1.0, 2.0, 3.0], 0.01, 0),
+        (vec![], 0.1, 0),
+    ] {
+        let map = super::threshold(&depths, share);
+        let found = depths.iter().filter(|depth| map.slope * **depth + map.intercept >= 0.0).count();
+        assert_eq!(found, expected, "{depths:?} at {share}: {map:?}");
     }
 }

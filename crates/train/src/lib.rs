@@ -6,7 +6,7 @@
 //! Read in this order: [`spec`] (what a run is given), [`run`](mod@run) (a run from end to end),
 //! `data_set` (archive and labels joined), `folds`, `search` (candidates, and which
 //! to choose), `trials` (candidates on folds), `trainer` and
-//! the families `boosting` (over `lightgbm`), `logistic`, `linear`, `isolation`; `evaluate` (losses and their
+//! the families `boosting` (over `lightgbm`), `logistic`, `linear`, `isolation`, `k_means`; `evaluate` (losses and their
 //! errors), `gate`, `outputs` (what the model says of rows it has not seen), `reference`
 //! (profile, wander, importance, golden rows), `segments` (rows of each), `reconstruction` (columns together), [`seed`](mod@seed) and
 //! [`files`] (a user's files into the archive).
@@ -21,6 +21,7 @@ pub mod files;
 mod folds;
 mod gate;
 mod isolation;
+mod k_means;
 mod lightgbm;
 mod linear;
 mod logistic;
@@ -38,9 +39,13 @@ mod trials;
 
 pub use error::Error;
 pub use files::read_file;
+pub use k_means::CLUSTERS_MAX;
 pub use run::run;
-pub use seed::{SeedSpec, Seeded, TimeUnit, seed};
-pub use spec::{COLUMNS_TOGETHER_MAX, Cause, DriftSegment, Gates, INTERVAL_SHARE, Multivariate, Progress, Spec};
+pub use seed::{LabelColumns, SeedSpec, Seeded, TimeUnit, seed};
+pub use spec::{
+    ANOMALY_SHARE, COLUMNS_TOGETHER_MAX, Cause, DriftSegment, Gates, INTERVAL_SHARE, Multivariate, Progress, Spec,
+};
+pub use trainer::default_families;
 
 #[cfg(test)]
 mod tests;

@@ -53,8 +53,8 @@ impl Trainer for LinearRegression {
         Some(ROWS_MAX)
     }
 
-    fn defaults(&self) -> Value {
-        json!({ "rows_max": ROWS_MAX })
+    fn defaults(&self) -> Vec<Value> {
+        vec![json!({ "rows_max": ROWS_MAX })]
     }
 
     fn sample(&self, _random: &mut Random) -> Option<Value> {
@@ -79,8 +79,8 @@ impl Trainer for ElasticNet {
         Some(ROWS_MAX)
     }
 
-    fn defaults(&self) -> Value {
-        serde_json::to_value(Parameters::default()).unwrap_or_default()
+    fn defaults(&self) -> Vec<Value> {
+        vec![serde_json::to_value(Parameters::default()).unwrap_or_default()]
     }
 
     fn sample(&self, random: &mut Random) -> Option<Value> {
@@ -164,7 +164,7 @@ impl Fitter for Opened<'_> {
 #[cfg(test)]
 mod tests {
     use crate::random::Random;
-    use crate::trainer::{Rows, trainer};
+    use crate::trainer::{Asked, Rows, trainer};
     use domain::{FeatureMatrix, Task};
     use measure::Shape;
 
@@ -179,8 +179,8 @@ mod tests {
         let shape = Shape { task: Task::Regression, classes: 0 };
         for (family, tolerance) in [("linear_regression", 0.2), ("elastic_net", 1.5)] {
             let rows = Rows { features: &features, described: &[], labels: &labels, shape, threads: 1, seed: 0 };
-            let family = trainer(family, Task::Regression).unwrap();
-            let fit = family.open(rows).unwrap().fit(&family.defaults()).unwrap();
+            let family = trainer(family, Task::Regression, Asked { anomaly_share: 0.01, clusters: None }).unwrap();
+            let fit = family.open(rows).unwrap().fit(&family.defaults()[0]).unwrap();
             let mut out = Vec::new();
             let probe = FeatureMatrix::new(2, vec![vec![1.0, 0.0], vec![0.0, 1.0], vec![1.0, 0.0]]).unwrap();
             fit.model.predict(&probe, &mut out).unwrap();

@@ -52,8 +52,8 @@ impl Trainer for LogisticRegression {
         Some(ROWS_MAX)
     }
 
-    fn defaults(&self) -> Value {
-        serde_json::to_value(Parameters::default()).unwrap_or_default()
+    fn defaults(&self) -> Vec<Value> {
+        vec![serde_json::to_value(Parameters::default()).unwrap_or_default()]
     }
 
     fn sample(&self, _random: &mut Random) -> Option<Value> {
@@ -129,7 +129,7 @@ impl Fitter for Opened<'_> {
         match self.rows.shape.task {
             Task::BinaryClassification => self.binary(&given),
             Task::MulticlassClassification => self.multinomial(&given),
-            Task::Regression => Err(failed("regression, expected classification")),
+            other => Err(failed(format!("{other:?}, expected classification"))),
         }
     }
 }
@@ -159,7 +159,7 @@ mod tests {
         let (features, labels) = data(share, classes);
         let shape = Shape { task, classes };
         let rows = Rows { features: &features, described: &[], labels: &labels, shape, threads: 1, seed: 0 };
-        let fit = LogisticRegression.open(rows).unwrap().fit(&LogisticRegression.defaults()).unwrap();
+        let fit = LogisticRegression.open(rows).unwrap().fit(&LogisticRegression.defaults()[0]).unwrap();
         let mut out = Vec::new();
         fit.model.predict(&FeatureMatrix::new(1, vec![vec![at]]).unwrap(), &mut out).unwrap();
         out

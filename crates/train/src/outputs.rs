@@ -8,7 +8,6 @@
 
 use crate::Error;
 use crate::data_set::DataSet;
-use crate::evaluate;
 use crate::spec::Spec;
 use crate::trainer::Trainer;
 use crate::trials::Prepared;
@@ -27,11 +26,11 @@ const FOLD_ROWS_MIN: usize = 500;
 /// fitted (a block may hold all rows of a class) or gives no numbers. Rows later than a block are
 /// learnt from as well: this is about outputs, no loss is judged by it.
 pub(crate) fn out_of_fold(spec: &Spec, data: &DataSet, trainer: &dyn Trainer, parameters: &Value) -> Option<Vec<f64>> {
-    let mut scores = Vec::with_capacity(data.len() * evaluate::outputs(spec.shape()));
+    let mut scores = Vec::with_capacity(data.len() * spec.shape().outputs());
     for block in 0..BLOCKS {
         scores.extend(of_block(spec, data, trainer, parameters, block).ok()?);
     }
-    let expected = data.len() * evaluate::outputs(spec.shape());
+    let expected = data.len() * spec.shape().outputs();
     (scores.len() == expected && scores.iter().all(|score| score.is_finite())).then_some(scores)
 }
 

@@ -23,6 +23,25 @@ impl Random {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
+    /// Uniform below a number; 0 below none.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    pub(crate) fn below(&mut self, count: usize) -> usize {
+        ((self.unit() * count as f64) as usize).min(count.saturating_sub(1))
+    }
+
+    /// Places below a number without replacement, at most so many, in the order in which they were drawn
+    /// (Fisher and Yates).
+    pub(crate) fn draw(&mut self, wanted: usize, count: usize) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..count).collect();
+        let taken = wanted.min(count);
+        for place in 0..taken {
+            let other = place + self.below(count - place);
+            places.swap(place, other);
+        }
+        places.truncate(taken);
+        places
+    }
+
     /// Uniform in the logarithm between two positive numbers, rounded to two significant digits
     /// so that a person can read the parameters.
     pub(crate) fn log_uniform(&mut self, low: f64, high: f64) -> f64 {

@@ -1,7 +1,6 @@
 //! What a bundle carries beside its model: profile, importance, golden rows.
 
 use crate::data_set::{DataSet, take_rows};
-use crate::evaluate::outputs;
 use crate::segments;
 use crate::trainer::Fit;
 use crate::{Error, Spec};
@@ -29,25 +28,25 @@ const SLICES_MAX: usize = 4_096;
 /// Golden rows taken from the training rows; the synthetic ones come on top.
 const GOLDEN_ROWS: usize = 64;
 
-/// The prediction column as `score` profiles it: P(positive), the number, or the likeliest class.
+/// The prediction column as `score` profiles it: P(positive), the number, the anomaly's score, the likeliest
+/// class or the cluster.
 fn predictions(spec: &Spec, scores: &[f64], rows: usize) -> ArrayRef {
-    if spec.task != Task::MulticlassClassification {
-        return Arc::new(Float64Array::from_iter_values(scores.iter().copied().cycle().take(rows)));
-    }
-    let top = |row: &[f64]| {
-        let mut best = (0, f64::NEG_INFINITY);
-        for (class, &probability) in row.iter().enumerate() {
-            if probability > best.1 {
-                best = (class, probability);
-            }
+    let outputs = spec.shape().outputs();
+    let class = |row: &[f64]| measure::predicted_class(spec.task, row);
+    match spec.task {
+        Task::BinaryClassification | Task::Regression | Task::Anomaly => {
+            Arc::new(Float64Array::from_iter_values(scores.iter().copied().cycle().take(rows)))
         }
-        best.0
-    };
-    let names: Vec<Option<&str>> = scores
-        .chunks_exact(spec.classes.len().max(1))
-        .map(|row| spec.classes.get(top(row)).map(String::as_str))
-        .collect();
-    Arc::new(names.iter().copied().cycle().take(rows).collect::<StringArray>())
+        Task::MulticlassClassification => {
+            let names = scores.chunks_exact(outputs).map(|row| spec.classes.get(class(row)).map(String::as_str));
+            let names: Vec<Option<&str>> = names.collect();
+            Arc::new(names.iter().copied().cycle().take(rows).collect::<StringArray>())
+        }
+        Task::Clustering => {
+            let clusters: Vec<usize> = scores.chunks_exact(outputs).map(class).collect();
+            Arc::new(profile::cluster_names(clusters.iter().copied().cycle().take(rows)))
+        }
+    }
 }
 
 /// What drift is measured against.
@@ -68,7 +67,7 @@ pub(crate) fn profile(
     (scores, mut importance): (&[f64], Vec<f64>),
     (reconstruction, kernel): (Option<&Reconstruction>, Option<&Kernel>),
 ) -> Result<Profile, Error> {
-    let is_of_all_rows = scores.len() == data.len() * outputs(spec.shape());
+    let is_of_all_rows = scores.len() == data.len() * spec.shape().outputs();
     let predicted = predictions(spec, scores, data.len());
     let schema = data.rows.schema();
     let mut fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();

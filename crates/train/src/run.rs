@@ -80,7 +80,12 @@ fn train(
     progress(Progress::new("reference", data.len()));
     // Who is refused serves nobody: the newest fold's scores do.
     let parameters = &chosen.candidate.parameters;
-    let outputs = judged.decision.passed.then(|| outputs::out_of_fold(spec, data, trainer, parameters)).flatten();
+    let outputs = match (judged.decision.passed, spec.task) {
+        (false, _) => None,
+        // Clusters of another fit have other numbers. Middles of many rows know none of them by heart.
+        (true, Task::Clustering) => Some(prepared.scores(&fit.model)?),
+        (true, _) => outputs::out_of_fold(spec, data, trainer, parameters),
+    };
     let errors = match &outputs {
         Some(out_of_fold) => {
             let (fold, chosen) = (newest.test.clone(), chosen.scores.as_slice());
@@ -115,7 +120,7 @@ fn cut_off(spec: &Spec) -> i64 {
 
 /// A class without rows on the training side cannot be learnt.
 fn check_classes(spec: &Spec, data: &DataSet, fold: &Fold) -> Result<(), Error> {
-    if spec.task == Task::Regression {
+    if !matches!(spec.task, Task::BinaryClassification | Task::MulticlassClassification) {
         return Ok(());
     }
     let labels = fold.training.iter().filter_map(|&row| data.labels.get(row as usize).copied());
@@ -172,9 +177,11 @@ fn judge(
         }
         None => None,
     };
-    let training = fold.training.iter().filter_map(|&row| data.labels.get(row as usize).copied());
-    let constant = evaluate::constant(&evaluate::rates(shape, training), shape, labels.len());
-    let baseline = evaluate::mean(&evaluate::losses(shape, &constant, labels, scale).rank);
+    let baseline = spec.task.has_labels().then(|| {
+        let training = fold.training.iter().filter_map(|&row| data.labels.get(row as usize).copied());
+        let constant = evaluate::constant(&evaluate::rates(shape, training), shape, labels.len());
+        evaluate::mean(&evaluate::losses(shape, &constant, labels, scale).rank)
+    });
     let prior = evaluate::prior_losses(spec, data, &test, &groups, scale);
     let decision = decide(&Evidence {
         spec,
@@ -199,7 +206,7 @@ fn judge(
     })
 }
 
-/// From the errors of the newest fold, which is like what comes next; of classes none.
+/// From the errors of the newest fold, which is like what comes next; of numbers only.
 fn interval(spec: &Spec, scores: &[f64], labels: &[f64]) -> Option<PredictionInterval> {
     let errors = || -> Vec<f64> { scores.iter().zip(labels).map(|(score, label)| score - label).collect() };
     let found = (spec.task == Task::Regression).then(|| PredictionInterval::conformal(&errors(), spec.interval));

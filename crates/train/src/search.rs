@@ -4,7 +4,7 @@ use crate::data_set::DataSet;
 use crate::evaluate::{Losses, mean, standard_error, test_slices};
 use crate::folds::Fold;
 use crate::random::Random;
-use crate::trainer::{Trainer, trainer};
+use crate::trainer::{Asked, Trainer, trainer};
 use crate::trials::{Trials, Tried};
 use crate::{Error, Progress, Spec};
 use bundle::Bundle;
@@ -51,7 +51,8 @@ pub(crate) struct Families(Vec<Box<dyn Trainer>>);
 
 impl Families {
     pub(crate) fn of(spec: &Spec) -> Result<Self, Error> {
-        spec.families.iter().map(|name| trainer(name, spec.task)).collect::<Result<_, _>>().map(Self)
+        let asked = Asked { anomaly_share: spec.anomaly_share, clusters: spec.clusters };
+        spec.families.iter().map(|name| trainer(name, spec.task, asked)).collect::<Result<_, _>>().map(Self)
     }
 
     pub(crate) fn get(&self, candidate: &Candidate) -> Option<&dyn Trainer> {
@@ -74,7 +75,9 @@ impl Families {
             push(Candidate { family, parameters: bundle.manifest.parameters.clone(), origin: CHAMPION });
         }
         for (family, trainer) in self.0.iter().enumerate() {
-            push(Candidate { family, parameters: trainer.defaults(), origin: "defaults" });
+            for parameters in trainer.defaults() {
+                push(Candidate { family, parameters, origin: "defaults" });
+            }
         }
         let mut random = Random::new(spec.seed);
         let has_search = |f: &usize| self.0.get(*f).is_some_and(|t| t.sample(&mut Random::new(0)).is_some());

@@ -27,15 +27,8 @@ pub struct SeedSpec {
     /// How numbers in it are read.
     #[serde(default)]
     pub event_time_unit: TimeUnit,
-    /// Id column of the labels.
-    pub label_id: String,
-    /// Time column of the labels.
-    pub label_time: String,
-    /// How numbers in it are read.
-    #[serde(default)]
-    pub label_time_unit: TimeUnit,
-    /// Value column of the labels.
-    pub label_value: String,
+    /// Columns of the labels; none in a task without labels.
+    pub labels: Option<LabelColumns>,
     /// What is predicted.
     pub task: Task,
     /// Class order; binary: negative, positive.
@@ -43,6 +36,21 @@ pub struct SeedSpec {
     /// Only events before this time (epoch milliseconds), and labels of such events.
     #[serde(default)]
     pub until_ms: Option<i64>,
+}
+
+/// Which columns of a file of labels mean what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelColumns {
+    /// Id column.
+    pub id: String,
+    /// Time column.
+    pub time: String,
+    /// How numbers in it are read.
+    #[serde(default)]
+    pub time_unit: TimeUnit,
+    /// Value column.
+    pub value: String,
 }
 
 /// Unit of times given as numbers; text is RFC 3339.
@@ -76,38 +84,54 @@ pub struct Seeded {
     pub skipped: u64,
 }
 
-/// Reads both files and stores their rows as seeds of the archive, named by the hash of the files
+/// Reads the files and stores their rows as seeds of the archive, named by the hash of the files
 /// and of what was asked of them. The same call twice changes nothing.
 ///
 /// # Errors
 /// Files that cannot be read, columns that are missing or cannot be cast to the declared types,
-/// a store that cannot be written.
+/// a store that cannot be written; a file of labels where the spec names no columns of it, or none where it does.
 pub async fn seed(
     store: &Store,
     pipeline: &str,
     events: &Path,
-    labels: &Path,
+    labels: Option<&Path>,
     spec: &SeedSpec,
 ) -> Result<Seeded, Error> {
     let (event_rows, skipped_events) = event_rows(whole(events)?, spec)?;
-    let (label_rows, skipped_labels) = label_rows(whole(labels)?, spec)?;
-    let known: HashSet<&str> = event_rows.column(3).as_string::<i32>().iter().flatten().collect();
-    let ids = label_rows.column(3).as_string::<i32>();
-    let belongs: BooleanArray = ids.iter().map(|id| Some(id.is_some_and(|id| known.contains(id)))).collect();
-    let label_rows = filter_record_batch(&label_rows, &belongs)?;
+    let labels = match (labels, &spec.labels) {
+        (Some(file), Some(columns)) => Some((file, label_rows(whole(file)?, columns, spec)?)),
+        (None, None) => None,
+        (file, _) => return Err(fault_of_labels(file)),
+    };
     if event_rows.num_rows() == 0 {
         return Err(Error::NotEnoughData { what: "events before the given time", found: 0, expected: 1 });
     }
-    let (event_name, label_name) = (name(events, spec)?, name(labels, spec)?);
-    store.put_seed(pipeline, StreamKind::Events, &event_name, std::slice::from_ref(&event_rows)).await?;
-    store.put_seed(pipeline, StreamKind::Labels, &label_name, std::slice::from_ref(&label_rows)).await?;
-    let times = event_rows.column(4).as_primitive::<TimestampMillisecondType>();
-    Ok(Seeded {
+    store.put_seed(pipeline, StreamKind::Events, &name(events, spec)?, std::slice::from_ref(&event_rows)).await?;
+    let mut seeded = Seeded {
         events: event_rows.num_rows() as u64,
-        labels: label_rows.num_rows() as u64,
-        last_event_ms: arrow::compute::max(times),
-        skipped: skipped_events + skipped_labels,
-    })
+        labels: 0,
+        last_event_ms: arrow::compute::max(event_rows.column(4).as_primitive::<TimestampMillisecondType>()),
+        skipped: skipped_events,
+    };
+    if let Some((file, (label_rows, skipped))) = labels {
+        let known: HashSet<&str> = event_rows.column(3).as_string::<i32>().iter().flatten().collect();
+        let ids = label_rows.column(3).as_string::<i32>();
+        let belongs: BooleanArray = ids.iter().map(|id| Some(id.is_some_and(|id| known.contains(id)))).collect();
+        let label_rows = filter_record_batch(&label_rows, &belongs)?;
+        store.put_seed(pipeline, StreamKind::Labels, &name(file, spec)?, std::slice::from_ref(&label_rows)).await?;
+        seeded.labels = label_rows.num_rows() as u64;
+        seeded.skipped += skipped;
+    }
+    Ok(seeded)
+}
+
+/// Labels where there are none, or none where there should be.
+fn fault_of_labels(file: Option<&Path>) -> Error {
+    let (found, expected) = match file {
+        Some(file) => (file.display().to_string(), "none: the task has no labels"),
+        None => ("none".to_owned(), "a file of labels"),
+    };
+    Error::Spec { key: "labels", found, expected: expected.to_owned() }
 }
 
 /// Hash of a file's bytes and of the columns and times asked for.
@@ -213,14 +237,14 @@ fn event_rows(file: RecordBatch, spec: &SeedSpec) -> Result<(RecordBatch, u64), 
     Ok((filter_record_batch(&rows, &early)?, skipped))
 }
 
-fn label_rows(file: RecordBatch, spec: &SeedSpec) -> Result<(RecordBatch, u64), Error> {
+fn label_rows(file: RecordBatch, of: &LabelColumns, spec: &SeedSpec) -> Result<(RecordBatch, u64), Error> {
     let (mut fields, mut columns) = coordinates(file.num_rows());
     fields.push(Field::new("_id", DataType::Utf8, true));
-    columns.push(cast_to(&spec.label_id, &column(&file, &spec.label_id)?, &DataType::Utf8)?);
+    columns.push(cast_to(&of.id, &column(&file, &of.id)?, &DataType::Utf8)?);
     fields.push(Field::new("_label_time", instant(), true));
-    columns.push(times(&file, &spec.label_time, spec.label_time_unit)?);
+    columns.push(times(&file, &of.time, of.time_unit)?);
     fields.push(Field::new("_value", DataType::Float64, true));
-    columns.push(Arc::new(values(&column(&file, &spec.label_value)?, spec)?));
+    columns.push(Arc::new(values(&of.value, &column(&file, &of.value)?, spec)?));
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
     let complete: BooleanArray =
         (0..rows.num_rows()).map(|row| Some((3..6).all(|c| rows.column(c).is_valid(row)))).collect();
@@ -230,18 +254,18 @@ fn label_rows(file: RecordBatch, spec: &SeedSpec) -> Result<(RecordBatch, u64), 
 /// Label values as numbers: the place in the class order, or the number itself; null for text
 /// that is no class and for what is not finite.
 #[allow(clippy::cast_precision_loss)]
-fn values(array: &ArrayRef, spec: &SeedSpec) -> Result<Float64Array, Error> {
+fn values(name: &str, array: &ArrayRef, spec: &SeedSpec) -> Result<Float64Array, Error> {
     if spec.task == Task::Regression {
-        let numbers = cast_to(&spec.label_value, array, &DataType::Float64)?;
+        let numbers = cast_to(name, array, &DataType::Float64)?;
         let numbers = numbers.as_primitive::<Float64Type>();
         return Ok(numbers.iter().map(|n| n.filter(|n| n.is_finite())).collect());
     }
     // Floats that are integers read as such: a CSV with a missing label has `1.0` for `1`.
     let integers = match array.data_type() {
-        DataType::Float64 | DataType::Float32 => cast_to(&spec.label_value, array, &DataType::Int64)?,
+        DataType::Float64 | DataType::Float32 => cast_to(name, array, &DataType::Int64)?,
         _ => Arc::clone(array),
     };
-    let texts = cast_to(&spec.label_value, &integers, &DataType::Utf8)?;
+    let texts = cast_to(name, &integers, &DataType::Utf8)?;
     let place = |text: &str| spec.classes.iter().position(|class| class == text).map(|place| place as f64);
     Ok(texts.as_string::<i32>().iter().map(|text| text.and_then(place)).collect())
 }

@@ -19,7 +19,8 @@ pub struct Spec {
     pub schema: EventSchema,
     /// What is predicted.
     pub task: Task,
-    /// Class order; binary: negative, positive; empty in regression.
+    /// Class order; binary: negative, positive; anomalies: what is none, and what is one; empty in regression
+    /// and clustering.
     pub classes: Vec<String>,
     /// Binary: the class whose probability is predicted.
     pub positive_class: Option<String>,
@@ -27,7 +28,7 @@ pub struct Spec {
     #[serde(default)]
     pub recipe: Recipe,
     /// Families of models to try: `logistic_regression`, `linear_regression`, `elastic_net`,
-    /// `gradient_boosting`, `isolation_forest`.
+    /// `gradient_boosting`, `isolation_forest`, `k_means`.
     pub families: Vec<String>,
     /// Random trials beyond the defaults and the champion's parameters.
     #[serde(default)]
@@ -81,10 +82,23 @@ pub struct Spec {
     /// Regression: share of rows whose label the interval around a prediction is to hold.
     #[serde(default = "most")]
     pub interval: f64,
+    /// Anomalies: share of the training rows whose score is to be 0.5 or more.
+    #[serde(default = "few")]
+    pub anomaly_share: f64,
+    /// Clustering: the number of clusters; none: the one with the least loss.
+    #[serde(default)]
+    pub clusters: Option<u32>,
 }
 
 /// Default of [`Spec::interval`].
 pub const INTERVAL_SHARE: f64 = 0.9;
+
+/// Default of [`Spec::anomaly_share`].
+pub const ANOMALY_SHARE: f64 = 0.01;
+
+fn few() -> f64 {
+    ANOMALY_SHARE
+}
 
 fn most() -> f64 {
     INTERVAL_SHARE
@@ -198,7 +212,7 @@ pub struct Progress {
     pub rows: u64,
     /// Trials done in this fold.
     pub trial: u32,
-    /// Least mean loss so far (log loss, or squared error).
+    /// Least mean loss so far (log loss, squared error, or what `measure` calls the loss of a row).
     pub best: Option<f64>,
 }
 
@@ -222,13 +236,18 @@ impl Spec {
                 (classes == 2 && self.positive_class.as_ref() == self.classes.get(1), "negative and positive class")
             }
             Task::MulticlassClassification => (classes >= 2, "at least 2 classes"),
-            Task::Regression => (classes == 0, "none in regression"),
+            Task::Anomaly => (classes == 2, "what is no anomaly, and what is one"),
+            Task::Regression | Task::Clustering => (classes == 0, "none in regression and clustering"),
         };
         if !fits {
             return Err(Error::Spec { key: "classes", found: self.classes.join(", "), expected: expected.to_owned() });
         }
         if self.families.is_empty() {
             return Err(Error::Spec { key: "families", found: String::new(), expected: "at least one".to_owned() });
+        }
+        if !(self.anomaly_share > 0.0 && self.anomaly_share <= 0.5) {
+            let (found, expected) = (self.anomaly_share.to_string(), "above 0, at most 0.5".to_owned());
+            return Err(Error::Spec { key: "anomaly_share", found, expected });
         }
         if self.slice_ms < 1 {
             let found = self.slice_ms.to_string();

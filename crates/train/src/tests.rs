@@ -2,11 +2,12 @@
 
 use crate::random::Random;
 use crate::run::run_in;
-use crate::seed::{SeedSpec, TimeUnit, seed};
+use crate::seed::{LabelColumns, SeedSpec, TimeUnit, seed};
 use crate::spec::{Cause, DriftSegment, Gates, Spec};
 use crate::{Error, data_set};
 use arrow::array::{Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema};
+use bundle::Manifest;
 use domain::{EventSchema, Field, FieldType, Task};
 use prepare::Recipe;
 use records::control::Trigger;
@@ -28,7 +29,8 @@ fn spec(task: Task, families: &[&str], cut_off_ms: i64) -> Spec {
     let classes: &[&str] = match task {
         Task::BinaryClassification => &["no", "yes"],
         Task::MulticlassClassification => &["no", "maybe", "yes"],
-        Task::Regression => &[],
+        Task::Anomaly => &["normal", "anomaly"],
+        Task::Regression | Task::Clustering => &[],
     };
     let classes: Vec<String> = classes.iter().map(|c| (*c).to_owned()).collect();
     Spec {
@@ -59,6 +61,8 @@ fn spec(task: Task, families: &[&str], cut_off_ms: i64) -> Spec {
         gates: Gates { segment_rows: 20, ..Gates::default() },
         multivariate: crate::Multivariate::None,
         interval: crate::INTERVAL_SHARE,
+        anomaly_share: 0.02,
+        clusters: None,
     }
 }
 
@@ -85,6 +89,7 @@ fn files(folder: &std::path::Path, days: i64, task: Task, change: i64) -> (std::
             }
             .to_owned(),
             Task::Regression => format!("{score:.4}"),
+            Task::Anomaly | Task::Clustering => String::new(),
         };
         writeln!(events, "e{i},{time},{amount},{shop}").unwrap();
         writeln!(labels, "e{i},{},{value}", time + HOUR).unwrap();
@@ -101,10 +106,12 @@ fn seed_spec(spec: &Spec, until_ms: Option<i64>) -> SeedSpec {
         event_id: "id".to_owned(),
         event_time: "time".to_owned(),
         event_time_unit: TimeUnit::Millisecond,
-        label_id: "id".to_owned(),
-        label_time: "known".to_owned(),
-        label_time_unit: TimeUnit::Millisecond,
-        label_value: "value".to_owned(),
+        labels: spec.task.has_labels().then(|| LabelColumns {
+            id: "id".to_owned(),
+            time: "known".to_owned(),
+            time_unit: TimeUnit::Millisecond,
+            value: "value".to_owned(),
+        }),
         task: spec.task,
         classes: spec.classes.clone(),
         until_ms,
@@ -116,8 +123,11 @@ async fn seeded(days: i64, task: Task, change: i64, spec: &Spec) -> Store {
     let (events, labels) = files(folder.path(), days, task, change);
     let store = Store::open("memory:///").unwrap();
     let until = Some(days * DAY);
-    let found = seed(&store, "p", &events, &labels, &seed_spec(spec, until)).await.unwrap();
-    assert_eq!((found.events, found.labels, found.skipped), ((days * DAILY) as u64, (days * DAILY) as u64, 0));
+    let labels = task.has_labels().then_some(labels.as_path());
+    let found = seed(&store, "p", &events, labels, &seed_spec(spec, until)).await.unwrap();
+    let rows = (days * DAILY) as u64;
+    let labelled = if task.has_labels() { rows } else { 0 };
+    assert_eq!((found.events, found.labels, found.skipped), (rows, labelled, 0));
     store
 }
 
@@ -159,6 +169,62 @@ async fn a_first_training_stores_a_bundle_that_beats_the_baseline_in_every_task(
         assert_eq!(bundle.manifest.interval.is_some(), task == Task::Regression);
         let gap = calibrated.and_then(|calibrated| calibrated.gap);
         assert!(gap.is_none_or(|gap| gap.is_sound() && gap.mean.abs() < 0.1), "{gap:?}");
+    }
+}
+
+/// Amounts from 0 to 10 in three shops, without a label; every 17th amount is missing.
+#[tokio::test]
+async fn without_labels_every_row_is_learnt_from_and_the_manifest_says_what_they_are_like() {
+    for (task, family) in [(Task::Anomaly, "isolation_forest"), (Task::Clustering, "k_means")] {
+        let spec = spec(task, &[family], 40 * DAY);
+        let store = seeded(60, task, i64::MAX, &spec).await;
+        let challenger = run_in(&store, &spec, &mut |_| {}).await.unwrap();
+        assert!(challenger.passed, "{:?}", challenger.verdicts);
+        let bundle = store.bundle(&challenger.version).await.unwrap();
+        let Manifest { rows, trained_until_ms, class_rates, metrics, reference, .. } = &bundle.manifest;
+        assert_eq!((*rows, *trained_until_ms, class_rates.as_slice()), (1920, 40 * DAY, [0.0].as_slice()));
+        assert!(bundle.calibrated.is_none() && bundle.errors.is_none() && bundle.manifest.interval.is_none());
+        // There is nothing that a model of no features could be right about.
+        assert!(reference.mean > 0.0 && reference.mean < 1.0 && reference.prior_mean == 0.0, "{reference:?}");
+        let names: &[&str] = match task {
+            Task::Anomaly => &["alert_rate", "score_mean", "score_p50", "score_p90", "score_p99"],
+            _ => &["inertia", "silhouette_simplified"],
+        };
+        assert!(metrics.keys().map(String::as_str).eq(names.iter().copied()), "{metrics:?}");
+        let data = data_set::load(&store, &spec).await.unwrap();
+        assert!(data.len() == 1920 && data.labels.iter().all(|label| *label == 0.0));
+        let scores = bundle.apply(&data.rows).unwrap();
+        assert_eq!(scores.values.len(), 1920 * scores.outputs);
+        // The reference of the output is that of the model itself, or of ones like it.
+        let output = bundle.reference.layout.columns.iter().position(|column| column.name == "prediction").unwrap();
+        let bins = bundle.reference.layout.columns[output].bins.count();
+        let counts = bundle.reference.counts.column(output, bins);
+        match task {
+            Task::Anomaly => {
+                let found = scores.values.iter().filter(|score| **score >= 0.5).count();
+                // A fiftieth of 1,920.
+                assert_eq!(found, 38, "{metrics:?}");
+            }
+            _ => {
+                let clusters: std::collections::BTreeSet<u64> =
+                    scores.values.chunks_exact(3).map(|score| score[0] as u64).collect();
+                let tried = bundle.manifest.parameters["clusters"].as_u64().unwrap();
+                assert_eq!((clusters.len() as u64, bundle.manifest.search.len()), (tried, 9));
+                assert_eq!(counts.iter().filter(|count| **count > 0).count() as u64, tried, "{counts:?}");
+            }
+        }
+        let again = run_in(&store, &spec, &mut |_| {}).await.unwrap();
+        assert_eq!(again.version, challenger.version);
+        let retrain = Spec {
+            cause: Cause::Trigger(Trigger::NewLabels),
+            champion: Some(challenger.version.clone()),
+            first_rows: Some(1920),
+            cut_off_ms: 60 * DAY,
+            ..spec.clone()
+        };
+        let challenger = run_in(&store, &retrain, &mut |_| {}).await.unwrap();
+        assert!(challenger.champion_loss.is_some() && challenger.verdicts[0].starts_with("champion"));
+        assert!(challenger.verdicts.iter().all(|v| !v.starts_with("baselines") && !v.starts_with("calibration")));
     }
 }
 
@@ -388,7 +454,7 @@ async fn a_seed_takes_json_lines_and_other_types_and_stops_at_until() {
     spec.classes = vec!["0".to_owned(), "1".to_owned()];
     let store = Store::open("memory:///").unwrap();
     for _ in 0..2 {
-        let found = seed(&store, "p", &events, &labels, &spec).await.unwrap();
+        let found = seed(&store, "p", &events, Some(&labels), &spec).await.unwrap();
         assert_eq!((found.events, found.labels, found.skipped, found.last_event_ms), (2, 2, 1, Some(5 * HOUR)));
     }
     let files = store.seeds("p", StreamKind::Labels).await.unwrap();

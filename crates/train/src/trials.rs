@@ -6,6 +6,7 @@ use crate::search::{Candidate, Families};
 use crate::trainer::{Fit, Fitter, Rows, Trainer};
 use crate::{Error, Progress, Spec};
 use domain::FeatureMatrix;
+use models::Model;
 use prepare::Preprocessor;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -46,6 +47,13 @@ impl Prepared {
 
     pub(crate) fn len(&self) -> usize {
         self.labels.len()
+    }
+
+    /// What a model says of these rows, row-major.
+    pub(crate) fn scores(&self, model: &Model) -> Result<Vec<f64>, Error> {
+        let mut scores = Vec::new();
+        model.predict(&self.features, &mut scores)?;
+        Ok(scores)
     }
 }
 

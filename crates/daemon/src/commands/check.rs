@@ -11,7 +11,7 @@ pub(crate) fn run(args: &ConfigOnly) -> anyhow::Result<()> {
         expressions::Expression::compile(&derive.name, &derive.sql, &schema)?;
     }
     codec::EventDecoder::new(formats::events(&config))?;
-    codec::LabelDecoder::new(formats::labels(&config))?;
+    formats::labels(&config).map(codec::LabelDecoder::new).transpose()?;
     #[allow(clippy::print_stdout)]
     {
         println!("{}: sound", args.config.display());

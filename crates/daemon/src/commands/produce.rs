@@ -21,16 +21,13 @@ pub(crate) fn run(args: &Produce) -> anyhow::Result<()> {
     let target = target(&config)?;
     let connection = topics::connection(&config);
     let existing = Topics::connect(&connection, topics::CONNECT)?;
-    for (topic, partitions) in [&target.events, &target.labels] {
+    for (topic, partitions) in target.topics() {
         if existing.partitions(topic)?.is_none() {
             existing.ensure(&user_topic(topic, args.partitions.max(*partitions)))?;
         }
     }
-    let found = |topic: &str| existing.require(topic);
-    let target = Target {
-        events: (target.events.0.clone(), found(&target.events.0)?),
-        labels: (target.labels.0.clone(), found(&target.labels.0)?),
-    };
+    let found = |(topic, _): (String, i32)| existing.require(&topic).map(|partitions| (topic, partitions));
+    let target = Target { events: found(target.events)?, labels: target.labels.map(found).transpose()? };
     let sender = Sender::new(&connection, 32 << 20)?;
     let mut gate = Open(bar("sending"));
     let sent = send(&mut merged, &sender, &target, (Pace::parse(&args.speed)?, args.broken), &mut gate)?;
@@ -90,12 +87,9 @@ pub(crate) fn show(bar: &ProgressBar, sent: &Sent, time_ms: i64) {
 
 /// The user's first topic of each kind, with the partitions it gets if it does not exist.
 pub(crate) fn target(config: &Config) -> anyhow::Result<Target> {
-    let first =
-        |names: Vec<String>, key: &str| names.into_iter().next().ok_or_else(|| anyhow::anyhow!("{key} names no topic"));
-    Ok(Target {
-        events: (first(config.event_topics(), "events.topic")?, 1),
-        labels: (first(config.label_topics(), "labels.topic")?, 1),
-    })
+    let first = |names: Vec<String>| names.into_iter().next().map(|name| (name, 1));
+    let events = first(config.event_topics()).ok_or_else(|| anyhow::anyhow!("events.topic names no topic"))?;
+    Ok(Target { events, labels: first(config.label_topics()) })
 }
 
 /// A topic for a replay: its records carry old times, so it keeps them whatever their age.
@@ -105,7 +99,7 @@ pub(crate) fn user_topic(name: &str, partitions: i32) -> TopicSpec {
     TopicSpec { name: name.to_owned(), partitions, replication: 1, config, needs: Vec::new() }
 }
 
-/// Reads both files and merges them by time.
+/// Reads the files and merges them by time.
 pub(crate) fn merged(config: &Config, files: &Files, from_ms: i64, days: Option<i64>) -> anyhow::Result<Merged> {
     let column = |text: &str, key: &str| {
         anyhow::ensure!(!text.starts_with('$'), "{key} is `{text}`; a file needs a column");
@@ -115,7 +109,12 @@ pub(crate) fn merged(config: &Config, files: &Files, from_ms: i64, days: Option<
         Ok(Source { batches: train::read_file(path)?, id: column(id, key)?, time: column(time, key)? })
     };
     let events = source(&files.events, &config.events.id, &config.events.time, "events")?;
-    let labels = source(&files.labels, &config.labels.id, &config.labels.time, "labels")?;
+    let labels = match (&config.labels, &files.labels) {
+        (Some(labels), Some(file)) => Some(source(file, &labels.id, &labels.time, "labels")?),
+        (None, None) => None,
+        (Some(_), None) => anyhow::bail!("--labels is needed: the pipeline's task has labels"),
+        (None, Some(file)) => anyhow::bail!("--labels {}: the pipeline's task has no labels", file.display()),
+    };
     let until_ms = days.map_or(i64::MAX, |days| from_ms.saturating_add(days.saturating_mul(DAY_MS)));
     Ok(Merged::new(events, labels, from_ms, until_ms))
 }

@@ -67,9 +67,10 @@ pub(crate) fn run(args: &Run, telemetry: &Telemetry) -> anyhow::Result<()> {
     // A swap table names every champion there is to be.
     if !is_imposed && !signals.asked() && !pipeline::import_champion(&config, &view, &running)? {
         tracing::warn!(
-            "pipeline `{}` has no champion: events wait. Train one with: vigie train --config {} --events FILE --labels FILE, then restart or promote it",
+            "pipeline `{}` has no champion: events wait. Train one with: vigie train --config {} --events FILE{}, then restart or promote it",
             config.pipeline.name,
-            args.config.config.display()
+            args.config.config.display(),
+            if config.labels.is_some() { " --labels FILE" } else { "" }
         );
     }
     tracing::debug!("started");

@@ -28,14 +28,16 @@ async fn one_run(spec: &Path, json: bool) -> anyhow::Result<()> {
 
 /// Keeps the files' rows as the archive's seed and trains the first champion on them.
 async fn first(args: &Train) -> anyhow::Result<()> {
-    let (Some(config), Some(events), Some(labels)) = (&args.config, &args.events, &args.labels) else {
-        anyhow::bail!("--config, --events and --labels are needed");
+    let (Some(config), Some(events)) = (&args.config, &args.events) else {
+        anyhow::bail!("--config and --events are needed, and --labels unless the task has none");
     };
     let config = super::configuration(config)?;
     let until_ms = args.until.as_deref().map(super::time).transpose()?;
     let store = Store::open(&config.registry.url)?;
     let files = wiring::seed_spec(&config, until_ms)?;
-    let seeded = train::seed(&store, &config.pipeline.name, events, labels, &files).await.map_err(|e| failure(&e))?;
+    let seeded = train::seed(&store, &config.pipeline.name, events, args.labels.as_deref(), &files)
+        .await
+        .map_err(|e| failure(&e))?;
     tracing::info!(
         "{} events and {} labels kept as seed, {} rows left out",
         seeded.events,

@@ -2,7 +2,7 @@
 
 use super::duration::Span;
 use super::fault::nearest;
-use super::file::{Config, OneOrMore};
+use super::file::{Config, Labels, OneOrMore};
 use super::load::PROPERTIES;
 use domain::{FieldType, Task, Unlabelled};
 use measure::CostMatrix;
@@ -18,6 +18,7 @@ pub(crate) fn check(config: &Config) -> Faults {
     }
     name_fits_everywhere(config, &mut faults);
     classes_fit_the_task(config, &mut faults);
+    labels_fit_the_task(config, &mut faults);
     columns_exist(config, &mut faults);
     accuracy_fits_the_task(config, &mut faults);
     spans_agree(config, &mut faults);
@@ -35,7 +36,8 @@ fn name_fits_everywhere(config: &Config, faults: &mut Faults) {
     if !fits {
         faults.push(("pipeline.name".into(), format!("`{name}` does not fit; expected 1 to 40 of a-z, 0-9 and -")));
     }
-    for (key, topic) in [("events.topic", &config.events.topic), ("labels.topic", &config.labels.topic)] {
+    let labels = config.labels.iter().map(|labels| ("labels.topic", &labels.topic));
+    for (key, topic) in [("events.topic", &config.events.topic)].into_iter().chain(labels) {
         if topic.names().is_empty() || topic.names().iter().any(String::is_empty) {
             faults.push((key.into(), "names no topic; expected a name or a list of names".into()));
         }
@@ -58,6 +60,42 @@ fn classes_fit_the_task(config: &Config, faults: &mut Faults) {
             format!("has {} classes; multiclass classification needs at least 3", pipeline.classes.len()),
         )),
         _ => {}
+    }
+}
+
+/// Labels, and what only makes sense with them or without.
+fn labels_fit_the_task(config: &Config, faults: &mut Faults) {
+    let (task, train) = (config.pipeline.task, &config.train);
+    match (&config.labels, task.has_labels()) {
+        (None, true) => faults.push((
+            "labels".into(),
+            "is missing; expected a table that says where labels come from, or the task anomaly or clustering".into(),
+        )),
+        (Some(_), false) => faults.push((
+            "labels".into(),
+            "are not used: expected none in a task without labels, or binary_classification with the family isolation_forest"
+                .into(),
+        )),
+        _ => {}
+    }
+    if config.accuracy.exact_areas && !matches!(task, Task::BinaryClassification | Task::MulticlassClassification) {
+        faults.push(("accuracy.exact_areas".into(), "only classes have areas; expected false".into()));
+    }
+    if let Some(share) = train.anomaly_share {
+        if task != Task::Anomaly {
+            faults.push(("train.anomaly_share".into(), "is for the task anomaly only".into()));
+        } else if !(share > 0.0 && share <= 0.5) {
+            let fault = format!("{share} is out of range; expected above 0, at most 0.5");
+            faults.push(("train.anomaly_share".into(), fault));
+        }
+    }
+    if let Some(clusters) = train.clusters {
+        let most = train::CLUSTERS_MAX;
+        if task != Task::Clustering {
+            faults.push(("train.clusters".into(), "is for the task clustering only".into()));
+        } else if !(2..=most).contains(&clusters) {
+            faults.push(("train.clusters".into(), format!("{clusters} is out of range; expected 2 to {most}")));
+        }
     }
 }
 
@@ -93,6 +131,9 @@ fn stages_are_in_range(config: &Config, faults: &mut Faults) {
 /// The cost of each pair of label and prediction, if there is one that fits.
 pub(crate) fn cost(config: &Config) -> Option<CostMatrix> {
     let (rows, classes) = (config.accuracy.cost.as_ref()?, classes(config)?.len());
+    if !config.pipeline.task.has_labels() {
+        return None;
+    }
     let is_square = rows.len() == classes && rows.iter().all(|row| row.len() == classes);
     CostMatrix::new(classes, rows.concat()).ok().filter(|_| is_square)
 }
@@ -101,8 +142,8 @@ fn accuracy_fits_the_task(config: &Config, faults: &mut Faults) {
     let is_regression = config.pipeline.task == Task::Regression;
     if config.accuracy.cost.is_some() && cost(config).is_none() {
         let classes = classes(config).map_or(0, |classes| classes.len());
-        let fault = if is_regression {
-            "numbers have no table of costs; expected none in regression".to_owned()
+        let fault = if classes == 0 || !config.pipeline.task.has_labels() {
+            "is a table of classes that are predicted and come true; expected none in this task".to_owned()
         } else {
             format!("does not fit; expected {classes} rows of {classes} finite costs, by label, then by prediction")
         };
@@ -112,18 +153,23 @@ fn accuracy_fits_the_task(config: &Config, faults: &mut Faults) {
         let Some(share) = share else { continue };
         let key = format!("accuracy.{key}");
         if !is_regression {
-            faults.push((key, "classes have none; expected it in regression only".into()));
+            faults.push((key, "is for regression only".into()));
         } else if !(share > 0.0 && share < 1.0) {
             faults.push((key, format!("{share} is none; expected a number between 0 and 1")));
         }
     }
 }
 
-/// Labels in class order: binary `[negative, positive]`, multiclass as configured, regression none.
+/// What is no anomaly, and what is one.
+const ANOMALY_CLASSES: [&str; 2] = ["normal", "anomaly"];
+
+/// Labels in class order: binary `[negative, positive]`, multiclass as configured, regression and clustering
+/// none.
 pub(crate) fn classes(config: &Config) -> Option<Vec<String>> {
     let pipeline = &config.pipeline;
     match pipeline.task {
-        Task::Regression => Some(Vec::new()),
+        Task::Regression | Task::Clustering => Some(Vec::new()),
+        Task::Anomaly => Some(ANOMALY_CLASSES.map(str::to_owned).to_vec()),
         Task::MulticlassClassification => Some(pipeline.classes.clone()),
         Task::BinaryClassification => {
             let positive = pipeline.positive_class.clone()?;
@@ -189,7 +235,31 @@ fn columns_exist(config: &Config, faults: &mut Faults) {
 }
 
 fn spans_agree(config: &Config, faults: &mut Faults) {
-    let (labels, windows) = (&config.labels, &config.windows);
+    let windows = &config.windows;
+    if let Some(labels) = &config.labels {
+        labels_agree(config, labels, faults);
+    }
+    for (key, span) in [("windows.length", windows.length), ("windows.idle_after", windows.idle_after)] {
+        is_longer_than_zero(key, span, faults);
+    }
+    for (key, text) in [("topics.retention", &config.topics.retention), ("train.time_limit", &config.train.time_limit)]
+    {
+        if text != "unlimited"
+            && let Err(fault) = Span::parse(text)
+        {
+            faults.push((key.into(), format!("{fault}, or `unlimited`")));
+        }
+    }
+}
+
+fn is_longer_than_zero(key: &str, span: Span, faults: &mut Faults) {
+    if span.as_ms() <= 0 {
+        faults.push((key.into(), format!("{span} is not longer than zero")));
+    }
+}
+
+fn labels_agree(config: &Config, labels: &Labels, faults: &mut Faults) {
+    is_longer_than_zero("labels.horizon", labels.horizon, faults);
     if labels.maturity > labels.horizon {
         faults.push((
             "labels.maturity".into(),
@@ -211,23 +281,6 @@ fn spans_agree(config: &Config, faults: &mut Faults) {
                 labels.maturity, labels.horizon
             );
             faults.push(("labels.maturity".into(), fault));
-        }
-    }
-    for (key, span) in [
-        ("windows.length", windows.length),
-        ("labels.horizon", labels.horizon),
-        ("windows.idle_after", windows.idle_after),
-    ] {
-        if span.as_ms() <= 0 {
-            faults.push((key.into(), format!("{span} is not longer than zero")));
-        }
-    }
-    for (key, text) in [("topics.retention", &config.topics.retention), ("train.time_limit", &config.train.time_limit)]
-    {
-        if text != "unlimited"
-            && let Err(fault) = Span::parse(text)
-        {
-            faults.push((key.into(), format!("{fault}, or `unlimited`")));
         }
     }
 }
@@ -262,7 +315,7 @@ fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
             faults.push((key.into(), format!("{value} is out of range; expected {least} to {most}")));
         }
     }
-    if config.train.families.is_empty() {
+    if config.train.families.as_ref().is_some_and(Vec::is_empty) {
         faults.push(("train.families".into(), "is empty; expected at least one family".into()));
     }
 }
@@ -309,9 +362,29 @@ impl Config {
         OneOrMore::names(&self.events.topic)
     }
 
-    /// All user topics of labels.
+    /// All user topics of labels; none in a task without labels.
     pub(crate) fn label_topics(&self) -> Vec<String> {
-        OneOrMore::names(&self.labels.topic)
+        self.labels.as_ref().map(|labels| OneOrMore::names(&labels.topic)).unwrap_or_default()
+    }
+
+    /// Longest wait for a label: none where there are none, so that a slice is final when it ends.
+    pub(crate) fn horizon_ms(&self) -> i64 {
+        self.labels.as_ref().map_or(0, |labels| labels.horizon.as_ms())
+    }
+
+    /// Age at which a slice's labels are tested.
+    pub(crate) fn maturity_ms(&self) -> i64 {
+        self.labels.as_ref().map_or(0, |labels| labels.maturity.as_ms())
+    }
+
+    /// What it means when no label comes.
+    pub(crate) fn unlabelled(&self) -> Unlabelled {
+        self.labels.as_ref().map_or(Unlabelled::Unknown, |labels| labels.unlabelled)
+    }
+
+    /// Families of models that are tried.
+    pub(crate) fn families(&self) -> Vec<String> {
+        self.train.families.clone().unwrap_or_else(|| train::default_families(self.pipeline.task))
     }
 
     /// Name of a derived topic, group or transactional id.

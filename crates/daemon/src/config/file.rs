@@ -17,7 +17,8 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) topics: Topics,
     pub(crate) events: Events,
-    pub(crate) labels: Labels,
+    /// Tasks without labels have none.
+    pub(crate) labels: Option<Labels>,
     #[serde(default)]
     pub(crate) windows: Windows,
     #[serde(default)]
@@ -325,23 +326,30 @@ pub(crate) struct Segment {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Train {
-    pub(crate) families: Vec<String>,
+    /// By default those of the task.
+    pub(crate) families: Option<Vec<String>>,
     /// Random trials beside the defaults and the champion's own parameters.
     pub(crate) trials: usize,
     pub(crate) threads: usize,
     pub(crate) seed: u64,
     /// Wall-clock limit of a run; `unlimited` or a span.
     pub(crate) time_limit: String,
+    /// Anomalies: share of the training rows whose score is to be 0.5 or more.
+    pub(crate) anomaly_share: Option<f64>,
+    /// Clustering: how many; by default what the rows say.
+    pub(crate) clusters: Option<u32>,
 }
 
 impl Default for Train {
     fn default() -> Self {
         Self {
-            families: vec!["logistic_regression".to_owned(), "gradient_boosting".to_owned()],
+            families: None,
             trials: 2,
             threads: 1,
             seed: 1,
             time_limit: "10m".to_owned(),
+            anomaly_share: None,
+            clusters: None,
         }
     }
 }

@@ -260,8 +260,8 @@ url = "file:///tmp/r"
                 "cost = [[0, 1, 25, 0]]",
                 &["FILE:20:1: accuracy.cost: does not fit; expected 2 rows of 2 finite costs"][..],
             ),
-            ("quantile = 0.9", &["FILE:20:1: accuracy.quantile: classes have none"][..]),
-            ("interval = 0.9", &["FILE:20:1: accuracy.interval: classes have none"][..]),
+            ("quantile = 0.9", &["FILE:20:1: accuracy.quantile: is for regression only"][..]),
+            ("interval = 0.9", &["FILE:20:1: accuracy.interval: is for regression only"][..]),
         ] {
             check(("[registry]", &format!("[accuracy]\n{text}\n[registry]")), &[], faults);
         }
@@ -283,6 +283,37 @@ url = "file:///tmp/r"
         check(("\"3d\"", censored), &[], &[]);
         check(("\"3d\"", negative), &[], &["FILE:19:1: labels.maturity: is 12h, expected labels.horizon, 3d"]);
         check(("\"3d\"\nmaturity = \"12h\"", &format!("{negative}\nmaturity = \"3d\"")), &[], &[]);
+    }
+
+    #[test]
+    fn tasks_without_labels_have_no_labels_and_the_others_have_some() {
+        let binary = "task = \"binary_classification\"\npositive_class = \"1\"";
+        let labels = GOOD.split_once("[labels]").unwrap().1.split_once("[registry]").unwrap().0;
+        let labels = format!("[labels]{labels}");
+        check((&labels, ""), &[], &["FILE: labels: is missing; expected a table"]);
+        for task in ["anomaly", "clustering"] {
+            let with = GOOD.replace(binary, &format!("task = \"{task}\""));
+            check((GOOD, &with), &[], &["FILE:12:2: labels: are not used"]);
+            let without = with.replace(&labels, "");
+            check((GOOD, &without), &[], &[]);
+            let asked = |text: &str| without.replace("[registry]", &format!("[train]\n{text}\n[registry]"));
+            let is_anomaly = task == "anomaly";
+            for (text, is_for_anomalies, fault) in [
+                ("anomaly_share = 0.02", true, "FILE:13:1: train.anomaly_share: is for the task anomaly only"),
+                ("clusters = 5", false, "FILE:13:1: train.clusters: is for the task clustering only"),
+            ] {
+                let faults: &[&str] = if is_anomaly == is_for_anomalies { &[] } else { &[fault] };
+                check((GOOD, &asked(text)), &[], faults);
+            }
+            let (text, fault) = if is_anomaly {
+                ("anomaly_share = 0.6", "FILE:13:1: train.anomaly_share: 0.6 is out of range; expected above 0")
+            } else {
+                ("clusters = 1", "FILE:13:1: train.clusters: 1 is out of range; expected 2 to 256")
+            };
+            check((GOOD, &asked(text)), &[], &[fault]);
+            let areas = without.replace("[registry]", "[accuracy]\nexact_areas = true\n[registry]");
+            check((GOOD, &areas), &[], &["FILE:13:1: accuracy.exact_areas: only classes have areas"]);
+        }
     }
 
     #[test]

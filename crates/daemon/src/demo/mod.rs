@@ -37,10 +37,9 @@ pub(crate) fn run(args: &Demo, telemetry: &Telemetry) -> anyhow::Result<()> {
     let config = Arc::new(settings.config(args, broker.as_ref().map(EmbeddedBroker::address))?);
     say(&settings.describe(args, &config));
     train_first(args, &settings, &config)?;
-    let target = Target {
-        events: (produce::target(&config)?.events.0, PARTITIONS),
-        labels: (produce::target(&config)?.labels.0, PARTITIONS),
-    };
+    let target = produce::target(&config)?;
+    let of_demo = |(topic, _)| (topic, PARTITIONS);
+    let target = Target { events: of_demo(target.events), labels: target.labels.map(of_demo) };
     let layout = create_topics(&config, broker.as_ref(), &target)?;
     let stage = Stage { args, settings: &settings, config: &config, layout: &layout, target: &target, telemetry };
     stage.play()
@@ -125,7 +124,8 @@ impl Stage<'_> {
     }
 
     fn replay(&self, running: &Running, view: &SharedView, progress: &Progress) -> anyhow::Result<Sent> {
-        let files = Files { events: self.args.events.clone(), labels: self.args.labels.clone() };
+        let labels = self.config.labels.is_some().then(|| self.args.labels.clone());
+        let files = Files { events: self.args.events.clone(), labels };
         let mut merged = produce::merged(self.config, &files, self.settings.from_ms, self.args.days)?;
         let sender = Sender::new(&topics::connection(self.config), 32 << 20)?.publishing(progress.clone());
         let lead_ms = self.config.retrain.lead.as_ms();
@@ -155,18 +155,13 @@ fn train_first(args: &Demo, settings: &Settings, config: &Config) -> anyhow::Res
     std::fs::write(&file, toml::to_string(config)?)?;
     say(&format!("training the first champion on what came before {} ...", args.until));
     let began = Instant::now();
-    let status = std::process::Command::new(std::env::current_exe()?)
-        .envs(crate::launch::TRAINING_ENVIRONMENT)
-        .arg("train")
-        .arg("--config")
-        .arg(&file)
-        .arg("--events")
-        .arg(&args.events)
-        .arg("--labels")
-        .arg(&args.labels)
-        .arg("--until")
-        .arg(&args.until)
-        .status()?;
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.envs(crate::launch::TRAINING_ENVIRONMENT).arg("train").arg("--config").arg(&file);
+    command.arg("--events").arg(&args.events).arg("--until").arg(&args.until);
+    if config.labels.is_some() {
+        command.arg("--labels").arg(&args.labels);
+    }
+    let status = command.status()?;
     anyhow::ensure!(status.success(), "training the first champion ended with {status}");
     say(&format!("first champion trained in {:.1} s", began.elapsed().as_secs_f64()));
     Ok(())
@@ -175,8 +170,9 @@ fn train_first(args: &Demo, settings: &Settings, config: &Config) -> anyhow::Res
 /// Creates the topics, on the embedded broker by its own call.
 fn create_topics(config: &Config, broker: Option<&EmbeddedBroker>, target: &Target) -> anyhow::Result<Layout> {
     if let Some(broker) = broker {
-        let layout = topics::layout(config, vec![target.events.clone()], vec![target.labels.clone()]);
-        for (topic, partitions) in [&target.events, &target.labels] {
+        let labels = target.labels.iter().cloned().collect();
+        let layout = topics::layout(config, vec![target.events.clone()], labels);
+        for (topic, partitions) in target.topics() {
             broker.create_topic(topic, *partitions)?;
         }
         for role in topics::DERIVED {
@@ -186,7 +182,7 @@ fn create_topics(config: &Config, broker: Option<&EmbeddedBroker>, target: &Targ
         return Ok(layout);
     }
     let existing = Topics::connect(&topics::connection(config), topics::CONNECT)?;
-    for (topic, partitions) in [&target.events, &target.labels] {
+    for (topic, partitions) in target.topics() {
         existing.ensure(&produce::user_topic(topic, *partitions))?;
         let mut records = 0;
         for partition in 0..*partitions {

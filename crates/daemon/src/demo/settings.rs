@@ -35,7 +35,6 @@ impl Settings {
     pub(crate) fn of(args: &Demo) -> anyhow::Result<Self> {
         super::must_exist(&args.config, "configuration")?;
         super::must_exist(&args.events, "file of events")?;
-        super::must_exist(&args.labels, "file of labels")?;
         let from_ms = super::start_ms(args)?;
         let (folder, temporary) = match &args.dir {
             Some(folder) => {
@@ -53,6 +52,9 @@ impl Settings {
     /// The configuration file, with the demo's own settings over it.
     pub(crate) fn config(&self, args: &Demo, embedded: Option<&str>) -> anyhow::Result<Config> {
         let mut config = crate::commands::configuration(&args.config)?;
+        if config.labels.is_some() {
+            super::must_exist(&args.labels, "file of labels")?;
+        }
         match (embedded, &args.brokers) {
             (Some(address), _) => {
                 config.kafka.brokers = address.to_owned();
@@ -89,9 +91,10 @@ impl Settings {
             None => "an embedded broker, at least once (it has no transactions; --brokers ADDR uses a real Kafka, exactly once)".to_owned(),
         };
         format!(
-            "pipeline `{}` on {broker}\nreplaying {} and its labels from {}; a few broken records are put in on purpose",
+            "pipeline `{}` on {broker}\nreplaying {}{} from {}; a few broken records are put in on purpose",
             config.pipeline.name,
             args.events.display(),
+            if config.labels.is_some() { " and its labels" } else { "" },
             args.until
         )
     }
@@ -101,6 +104,6 @@ impl Settings {
 /// mature: a lead shorter than that would hold the replay for ever.
 fn lead(config: &Config) -> Span {
     let slice_ms = config.windows.length.as_ms();
-    let needed_ms = config.labels.maturity.as_ms() + config.windows.lateness.as_ms() + 2 * slice_ms;
+    let needed_ms = config.maturity_ms() + config.windows.lateness.as_ms() + 2 * slice_ms;
     Span::ms(LEAD_MS.max(needed_ms.div_euclid(slice_ms).saturating_add(1).saturating_mul(slice_ms)))
 }

@@ -40,7 +40,7 @@ const fn gauge(
 const AGE: &str = "vigie.judge.evaluation_age";
 
 // A PSI is no ratio: with the unit `1` a Prometheus name would end in `_ratio`.
-pub(super) const GAUGES: [Gauge; 17] = [
+pub(super) const GAUGES: [Gauge; 21] = [
     gauge("vigie.drift.score", "{score}", "Population stability index of a column in the newest window", |view| {
         drift(view, |drift| drift.psi)
     }),
@@ -65,6 +65,16 @@ pub(super) const GAUGES: [Gauge; 17] = [
     gauge("vigie.accuracy.mae", "{label}", "Mean absolute error in the newest labelled window", |v| accuracy(v, "mae")),
     gauge("vigie.accuracy.rmse", "{label}", "Root mean square error in the newest labelled window", |v| {
         accuracy(v, "rmse")
+    }),
+    gauge("vigie.anomaly.alert_rate", "1", "Share of anomalies in the newest final window", |v| {
+        unlabelled(v, "alert_rate")
+    }),
+    gauge("vigie.anomaly.score", "1", "Mean score in the newest final window", |v| unlabelled(v, "score_mean")),
+    gauge("vigie.clustering.inertia", "1", "Mean squared distance from the centroid in the newest final window", |v| {
+        unlabelled(v, "inertia")
+    }),
+    gauge("vigie.clustering.silhouette", "1", "Silhouette of a sample of the newest final window", |v| {
+        unlabelled(v, "silhouette")
     }),
     gauge("vigie.accuracy.estimated", "1", "Metric expected without labels in the newest window", estimated),
     gauge("vigie.accuracy.gap", "1", "Realised less estimated metric in the newest labelled window", gap),
@@ -140,7 +150,15 @@ fn drift(view: &View, value: fn(&Drift) -> f64) -> Vec<Point> {
 }
 
 fn accuracy(view: &View, metric: &str) -> Vec<Point> {
-    let windows = newest(view, |w| w.labelled > 0);
+    of_windows(newest(view, |w| w.labelled > 0), metric)
+}
+
+/// Without labels: of the newest window that has the metric at all.
+fn unlabelled(view: &View, metric: &str) -> Vec<Point> {
+    of_windows(newest(view, |w| w.metrics.contains_key(metric)), metric)
+}
+
+fn of_windows(windows: Vec<&Window>, metric: &str) -> Vec<Point> {
     let point =
         |w: &Window| Some((w.metrics.get(metric)?.value, vec![KeyValue::new("vigie.version", w.version.clone())]));
     windows.into_iter().filter_map(point).collect()

@@ -136,7 +136,7 @@ impl Calibration {
         let width = match shape.task {
             Task::BinaryClassification => 1,
             Task::MulticlassClassification => shape.classes,
-            Task::Regression => return Err(Error::NoClasses),
+            Task::Regression | Task::Anomaly | Task::Clustering => return Err(Error::NoClasses),
         };
         if width == 0 || width > CLASSES_MAX as usize || labels.len().checked_mul(width) != Some(scores.len()) {
             return Err(Error::Scores { scores: scores.len(), labels: labels.len(), width });

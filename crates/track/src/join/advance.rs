@@ -7,7 +7,7 @@ use super::entry::{Joined, Moment};
 use super::pane::Pane;
 use super::table::{Table, recount};
 use crate::rules::{Relation, Rules};
-use domain::{Fingerprint, Task};
+use domain::Fingerprint;
 use std::collections::BTreeMap;
 
 impl Table {
@@ -94,18 +94,23 @@ impl Table {
         let labels = self.blocks.labels(place);
         let moment = self.moment(Some(&row), rules);
         let pending = rules.standing(Some(&row), self.labels.of(labels), moment).counts.pending;
+        let (task, in_training) = (config.shape.task, row.time_ms < moment.trained_until_ms);
         self.counters.pending = self.counters.pending.saturating_sub(pending);
-        self.counters.expired += pending;
-        let counts_as_negative = config.unlabelled == domain::Unlabelled::Negative
-            && config.shape.task == Task::BinaryClassification
-            && row.time_ms >= moment.trained_until_ms;
-        if pending > 0 && counts_as_negative {
-            self.counters.assumed += pending;
-            pane.assume(rules, &row);
+        if task.has_labels() {
+            self.counters.expired += pending;
+        } else {
+            self.counters.joined += pending;
+            self.counters.in_training += if in_training { pending } else { 0 };
+        }
+        if pending > 0 && config.unlabelled.counts(task) && !in_training {
+            if task.has_labels() {
+                self.counters.assumed += pending;
+                pane.assume(rules, &row);
+            }
             // With tests at the horizon it is there when they run, like every label in time.
             let is_tested = rules.maturity_ms >= rules.horizon_ms;
-            let negative = Joined { mature: is_tested.then_some(0.0), last: Some(0.0), first: None };
-            pane.replace(rules, &row, self.known(place, &row), Joined::NONE, negative);
+            let counted = Joined { mature: is_tested.then_some(0.0), last: Some(0.0), first: None };
+            pane.replace(rules, &row, self.known(place, &row), Joined::NONE, counted);
         }
         let (head, _) = self
             .labels

@@ -35,6 +35,8 @@ pub(crate) struct Sources {
     events: Watermarks,
     #[serde(skip)]
     labels: Watermarks,
+    #[serde(skip)]
+    has_labels: bool,
 }
 
 /// Place of a record in its log. The order among partitions decides which of two predictions of
@@ -50,7 +52,8 @@ pub(crate) struct Coordinate {
 impl Sources {
     /// None yet.
     pub(crate) fn new(event_partitions: usize, label_partitions: usize) -> Self {
-        let mut sources = Self { known: Vec::new(), events: Watermarks::default(), labels: Watermarks::default() };
+        let (events, labels) = (Watermarks::default(), Watermarks::default());
+        let mut sources = Self { known: Vec::new(), events, labels, has_labels: false };
         sources.expect(event_partitions, label_partitions);
         sources
     }
@@ -59,6 +62,7 @@ impl Sources {
     pub(crate) fn expect(&mut self, event_partitions: usize, label_partitions: usize) {
         self.events = Watermarks::expecting(event_partitions);
         self.labels = Watermarks::expecting(label_partitions);
+        self.has_labels = label_partitions > 0;
         for source in &self.known {
             if let Some(watermark) = source.watermark {
                 let of_kind = match source.kind {
@@ -149,8 +153,10 @@ impl Sources {
         self.known.get(source as usize).and_then(|s| s.watermark).map_or(i64::MIN, |w| w.time_ms)
     }
 
-    /// Least watermark of the events, then of the labels.
+    /// Least watermark of the events, then of the labels. Where no labels are to come they are all here as
+    /// soon as the events are.
     pub(crate) fn least(&self) -> (Option<i64>, Option<i64>) {
-        (self.events.least(), self.labels.least())
+        let events = self.events.least();
+        (events, if self.has_labels { self.labels.least() } else { events })
     }
 }
