@@ -11,7 +11,7 @@ const FEATURES_MAX: usize = 8;
 /// Newest states of alerts shown.
 const ALERTS_SHOWN: usize = 50;
 /// One number that says how well a version does, by task.
-const LOSSES: [&str; 4] = ["log_loss", "rmse", "alert_rate", "inertia"];
+const LOSSES: [&str; 4] = ["log_loss", "rmse", "alert_rate", "ambiguity"];
 
 /// Everything one page needs.
 pub(crate) fn state(view: &View, pipeline: &str) -> Value {
@@ -57,7 +57,7 @@ fn point(window: &Window) -> Value {
         "labelled": window.labelled,
         "metrics": {
             "auc": metric("auc"), "log_loss": metric("log_loss"), "accuracy": metric("accuracy"), "rmse": metric("rmse"),
-            "alert_rate": metric("alert_rate"), "inertia": metric("inertia"),
+            "alert_rate": metric("alert_rate"), "ambiguity": metric("ambiguity"),
         },
         "baselines": window.baselines,
     })

@@ -29,9 +29,9 @@ pub struct Scored {
     /// Mean squared distance from the centroid (clustering).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inertia: Option<f64>,
-    /// One less the mean share that the own distance is of the next one (clustering).
+    /// Mean share that the distance from the own centroid is of that from the next (clustering).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub silhouette_simplified: Option<f64>,
+    pub ambiguity: Option<f64>,
 }
 
 impl Scored {
@@ -46,7 +46,7 @@ impl Scored {
             alert_rate: metric("alert_rate"),
             score_mean: metric("score_mean"),
             inertia: metric("inertia"),
-            silhouette_simplified: metric("silhouette_simplified"),
+            ambiguity: metric("ambiguity"),
         }
     }
 }

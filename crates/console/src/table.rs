@@ -47,9 +47,7 @@ fn shown(served: Option<&Scored>) -> [Shown; 2] {
     match served {
         Some(s) if s.rmse.is_some() => [("rmse", |s| s.rmse), ("AUC", |s| s.auc)],
         Some(s) if s.alert_rate.is_some() => [("alert rate", |s| s.alert_rate), ("mean score", |s| s.score_mean)],
-        Some(s) if s.inertia.is_some() => {
-            [("inertia", |s| s.inertia), ("silhouette, simplified", |s| s.silhouette_simplified)]
-        }
+        Some(s) if s.ambiguity.is_some() => [("ambiguity", |s| s.ambiguity), ("inertia", |s| s.inertia)],
         _ => [("log loss", |s| s.log_loss), ("AUC", |s| s.auc)],
     }
 }

@@ -7,7 +7,7 @@ use crate::config::file::{RetrainOn, Segment, TimeUnit};
 use crate::effects::Effects;
 use crate::formats;
 use crate::topics::Layout;
-use domain::{EventWatermark, Slices, Stage};
+use domain::{EventWatermark, Slices, Stage, Task};
 use measure::Shape;
 use records::SwapTable;
 use records::control::Run;
@@ -179,7 +179,11 @@ fn spec(config: &Config, cut_off_ms: i64, cause: train::Cause) -> train::Spec {
         schema: formats::schema(config),
         task: config.pipeline.task,
         classes: classes(config).unwrap_or_default(),
-        positive_class: config.pipeline.positive_class.clone(),
+        positive_class: config
+            .pipeline
+            .positive_class
+            .clone()
+            .filter(|_| config.pipeline.task == Task::BinaryClassification),
         recipe: config.features.clone(),
         families: config.families(),
         trials: number(config.train.trials),

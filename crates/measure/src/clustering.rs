@@ -56,9 +56,13 @@ impl Clustering {
     }
 
     pub(crate) fn metrics(&self) -> BTreeMap<String, Estimate> {
+        let silhouette = self.mean(&self.silhouette);
+        let turned = |end: Option<f64>| end.map(|end| 1.0 - end);
+        let loss = silhouette.map(|s| Estimate { value: 1.0 - s.value, low: turned(s.high), high: turned(s.low) });
         interval::named(vec![
+            ("ambiguity", loss),
             ("inertia", self.mean(&self.square)),
-            ("silhouette_simplified", self.mean(&self.silhouette)),
+            ("silhouette_simplified", silhouette),
         ])
     }
 }
@@ -83,6 +87,8 @@ mod tests {
         assert!((found["inertia"].value - 5.0 / 3.0).abs() < 1e-9, "{found:?}");
         assert!((found["silhouette_simplified"].value - 0.5).abs() < 1e-9, "{found:?}");
         assert!((known.mean_loss().unwrap() - 0.5).abs() < 1e-9);
+        let (loss, silhouette) = (found["ambiguity"], found["silhouette_simplified"]);
+        assert!((loss.value - 0.5).abs() < 1e-9 && (loss.low.unwrap() + silhouette.high.unwrap() - 1.0).abs() < 1e-9);
         assert!(sums.metrics()["inertia"].value > 1e11);
         assert!(Clustering::default().metrics().is_empty());
     }

@@ -210,7 +210,8 @@ impl Performance {
     ///
     /// Anomalies: `alert_rate` (share of scores from 0.5 on), `score_mean`; `score_p50`, `_p90` and `_p99`,
     /// too large by 1/256 at most. Clustering: `inertia` (mean squared distance from the centroid, in units
-    /// of the prepared features; scikit-learn's is the sum), `silhouette_simplified`.
+    /// of the prepared features; scikit-learn's is the sum), `silhouette_simplified`, and `ambiguity`, which is 1
+    /// less that.
     ///
     /// Definitions are scikit-learn's but for `brier` of several classes, which is half of its, and
     /// `ece`. Intervals, of 95 %: Wilson for rates and `f1`; normal for means (`log_loss`, `brier`,

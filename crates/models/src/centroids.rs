@@ -146,4 +146,31 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
     }
+
+    #[test]
+    fn bytes_come_back_and_broken_ones_are_refused() {
+        let model = Model::Centroids(Centroids::new(2, vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]).unwrap());
+        let bytes = model.to_bytes();
+        assert_eq!(Model::from_bytes(&bytes).unwrap(), model);
+        // Magic 8, format 4, kind 4, then the link; factor 8, features 4, outputs 4, centroids 4.
+        let broken = |at: usize, value: u32| {
+            let mut bytes = bytes.clone();
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            Model::from_bytes(&bytes).unwrap_err().to_string()
+        };
+        for (at, value, expected) in [
+            (12, 4, "kind is 4"),
+            (16, 2, "centroids have link Softmax"),
+            (28, 1 << 19, "centroids"),
+            (32, 1, "1 outputs, expected Identity and 3"),
+            (36, 1 << 30, "centroids"),
+            (36, 2, "16 bytes follow the model"),
+        ] {
+            let error = broken(at, value);
+            assert!(error.contains(expected), "{at} {value}: {error}");
+        }
+        for length in 0..bytes.len() {
+            assert!(Model::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
+        }
+    }
 }

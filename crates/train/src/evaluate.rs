@@ -173,6 +173,25 @@ pub(crate) fn harm_reference(own: &[f64], prior: &[f64], groups: &[Range<usize>]
     }
 }
 
+/// The reference of a detector of which this share of rows is to be anomalies: a fold that happened to have
+/// fewer, or none, must not make the rate that was asked for an alarm. Spreads are at least those of
+/// independent rows at that rate.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn of_anomalies(found: HarmReference, share: f64, groups: usize) -> HarmReference {
+    let (rows, groups) = (found.rows.max(1) as f64, groups.max(1) as f64);
+    let mean = found.mean.max(share);
+    let variance_rows = found.variance_rows.max(mean * (1.0 - mean));
+    let variance_slices = found.variance_slices.max(variance_rows * groups / rows);
+    HarmReference {
+        mean,
+        variance_rows,
+        variance_slices,
+        standard_error: found.standard_error.max((variance_rows / rows).sqrt()),
+        relative_standard_error: found.relative_standard_error.max((variance_slices / groups).sqrt()),
+        ..found
+    }
+}
+
 /// Sums of all rows.
 pub(crate) fn performance(shape: Shape, scores: &[f64], labels: &[f64]) -> Performance {
     let mut sums = Performance::empty(shape);
@@ -238,4 +257,28 @@ pub(crate) fn calibration_error(shape: Shape, scores: &[f64], labels: &[f64]) ->
     }
     let rows: f64 = bins.iter().map(|b| b.0).sum();
     (rows > 0.0).then(|| bins.iter().map(|b| (b.1 - b.2).abs()).sum::<f64>() / rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{harm_reference, of_anomalies};
+
+    #[test]
+    fn a_fold_without_anomalies_expects_those_that_were_asked_for() {
+        let groups: Vec<std::ops::Range<usize>> = (0..10).map(|g| g * 100..(g + 1) * 100).collect();
+        let reference = |alerts: usize| {
+            let losses: Vec<f64> = (0..1_000).map(|row| f64::from(u8::from(row % 50 < alerts))).collect();
+            of_anomalies(harm_reference(&losses, &[0.0; 1_000], &groups, 1.0), 0.01, groups.len())
+        };
+        let none = reference(0);
+        let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found}, {expected}");
+        // 0.01 × 0.99 by rows, a hundredth of it by slices of a hundred.
+        close(none.mean, 0.01);
+        close(none.variance_rows, 0.0099);
+        close(none.variance_slices, 0.000_099);
+        close(none.standard_error, 0.0099_f64.sqrt() / 1_000.0_f64.sqrt());
+        close(none.relative_standard_error, none.standard_error);
+        // More than were asked for are what they are.
+        close(reference(5).mean, 0.1);
+    }
 }

@@ -34,7 +34,11 @@ pub(crate) fn plan(spec: &Spec, data: &DataSet, trained_until_ms: Option<i64>) -
     }
     let fresh = rows - start;
     if fresh < FOLD_ROWS_MIN {
-        let what = "mature labelled rows since the champion's training";
+        let what = if spec.task.has_labels() {
+            "mature labelled rows since the champion's training"
+        } else {
+            "rows since the champion's training"
+        };
         return Err(Error::NotEnoughData { what, found: fresh as u64, expected: FOLD_ROWS_MIN as u64 });
     }
     let mut folds = vec![fold(data, start..rows)?];

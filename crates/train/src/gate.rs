@@ -71,7 +71,7 @@ fn baselines(evidence: &Evidence<'_>, decision: &mut Decision) {
     decision.add("baselines", own < bound, &numbers);
 }
 
-/// After an alarm: not significantly worse. Else: a gain above the margin.
+/// After an alarm, and of anomalies always: not significantly worse. Else: a gain above the margin.
 fn champion(evidence: &Evidence<'_>, champion: &Losses, decision: &mut Decision) {
     let difference: Vec<f64> = evidence.losses.harm.iter().zip(&champion.harm).map(|(a, b)| a - b).collect();
     let (worse, error) = (mean(&difference), standard_error(&difference, evidence.groups));
@@ -85,6 +85,11 @@ fn champion(evidence: &Evidence<'_>, champion: &Losses, decision: &mut Decision)
     );
     match evidence.spec.cause {
         Cause::First => {}
+        // An alert rate up to the one that was asked for is no worse than a lower one.
+        _ if evidence.spec.task == Task::Anomaly => {
+            let bound = (gates.worse_errors * error).max(evidence.spec.anomaly_share - theirs);
+            decision.add("champion", worse <= bound, &format!("{numbers}, expected at most {bound:+.5}"));
+        }
         cause if cause.is_alarm() => {
             let bound = gates.worse_errors * error;
             decision.add("champion", worse <= bound, &format!("{numbers}, expected below {bound:+.5}"));

@@ -269,7 +269,8 @@ fn threshold(depths: &[f64], share: f64) -> Map {
     let (_, deviation) = spread(depths);
     let wanted = (share * sorted.len() as f64).round() as usize;
     let parts = |count: &usize| match (sorted.get(count.wrapping_sub(1)), sorted.get(*count)) {
-        (Some(last), Some(next)) if last < next => Some(last + (next - last) / 2.0),
+        // What differs by rounding alone is alike: leaves are added up once more when rows are scored.
+        (Some(last), Some(next)) if next - last > 1e-9 * (1.0 + next.abs()) => Some(last + (next - last) / 2.0),
         _ => None,
     };
     let least = sorted.first().copied().unwrap_or_default();

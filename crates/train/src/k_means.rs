@@ -125,7 +125,7 @@ impl Fitter for Opened<'_> {
         let found = self.pool.install(|| asked.fit(&data)).map_err(failed)?;
         let centroids: Vec<Vec<f64>> = found.centroids().outer_iter().map(|row| row.to_vec()).collect();
         let features = self.drawn.columns().len();
-        let model = Centroids::new(features, by_size(features, centroids, &self.drawn)?.concat())?;
+        let model = Centroids::new(features, by_size(features, centroids, self.rows.features)?.concat())?;
         let importance = importance(&model, self.rows.features)?;
         Ok(Fit { model: Model::Centroids(model), importance })
     }

@@ -45,7 +45,7 @@ pub use seed::{LabelColumns, SeedSpec, Seeded, TimeUnit, seed};
 pub use spec::{
     ANOMALY_SHARE, COLUMNS_TOGETHER_MAX, Cause, DriftSegment, Gates, INTERVAL_SHARE, Multivariate, Progress, Spec,
 };
-pub use trainer::default_families;
+pub use trainer::{default_families, families};
 
 #[cfg(test)]
 mod tests;

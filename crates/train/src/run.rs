@@ -81,9 +81,9 @@ fn train(
     // Who is refused serves nobody: the newest fold's scores do.
     let parameters = &chosen.candidate.parameters;
     let outputs = match (judged.decision.passed, spec.task) {
-        (false, _) => None,
         // Clusters of another fit have other numbers. Middles of many rows know none of them by heart.
-        (true, Task::Clustering) => Some(prepared.scores(&fit.model)?),
+        (_, Task::Clustering) => Some(prepared.scores(&fit.model)?),
+        (false, _) => None,
         (true, _) => outputs::out_of_fold(spec, data, trainer, parameters),
     };
     let errors = match &outputs {
@@ -195,9 +195,14 @@ fn judge(
         cost: cost(data, fit, prepared)?,
     });
     let sums = evaluate::performance(shape, &chosen.scores, labels);
+    let reference = evaluate::harm_reference(&chosen.losses.harm, &prior, &groups, scale);
+    let reference = match spec.task {
+        Task::Anomaly => evaluate::of_anomalies(reference, spec.anomaly_share, groups.len()),
+        _ => reference,
+    };
     Ok(Judged {
         decision,
-        reference: evaluate::harm_reference(&chosen.losses.harm, &prior, &groups, scale),
+        reference,
         metrics: sums.metrics().into_iter().map(|(name, estimate)| (name, estimate.value)).collect(),
         interval: interval(spec, &chosen.scores, labels),
         calibrated: evaluate::calibrated(shape, &chosen.scores, labels, &groups),

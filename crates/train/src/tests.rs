@@ -188,7 +188,7 @@ async fn without_labels_every_row_is_learnt_from_and_the_manifest_says_what_they
         assert!(reference.mean > 0.0 && reference.mean < 1.0 && reference.prior_mean == 0.0, "{reference:?}");
         let names: &[&str] = match task {
             Task::Anomaly => &["alert_rate", "score_mean", "score_p50", "score_p90", "score_p99"],
-            _ => &["inertia", "silhouette_simplified"],
+            _ => &["ambiguity", "inertia", "silhouette_simplified"],
         };
         assert!(metrics.keys().map(String::as_str).eq(names.iter().copied()), "{metrics:?}");
         let data = data_set::load(&store, &spec).await.unwrap();

@@ -64,7 +64,8 @@ pub(crate) struct Asked {
 }
 
 /// Names of the families that can do a task, the usual ones first.
-fn families(task: Task) -> &'static [&'static str] {
+#[must_use]
+pub fn families(task: Task) -> &'static [&'static str] {
     match task {
         Task::BinaryClassification => &["logistic_regression", "gradient_boosting", "isolation_forest"],
         Task::MulticlassClassification => &["logistic_regression", "gradient_boosting"],

@@ -75,9 +75,9 @@ function legend(id, entries) {
   }));
 }
 
-const lossOf = (scored) => scored.log_loss ?? scored.rmse ?? scored.alert_rate ?? scored.inertia;
+const lossOf = (scored) => scored.log_loss ?? scored.rmse ?? scored.alert_rate ?? scored.ambiguity;
 
-// Seven-day mean, weighted by labelled rows: single days are mostly noise.
+// Seven-day mean, weighted by rows: single days are mostly noise.
 function smooth(points) {
   return points.map(([x], i) => {
     let sum = 0, weight = 0;
@@ -153,7 +153,7 @@ function draw(state) {
 
   const swaps = [...new Set(state.promotions.map((p) => p.effective_from).filter(Boolean))].map(Date.parse);
   const alerts = state.alerts.filter((a) => a.state === "raised").map((a) => Date.parse(a.window.start));
-  const loss = ["log_loss", "rmse", "alert_rate", "inertia"].find((name) => state.windows.some((w) => w.metrics[name])) || "log_loss";
+  const loss = ["log_loss", "rmse", "alert_rate", "ambiguity"].find((name) => state.windows.some((w) => w.metrics[name])) || "log_loss";
   const pick = (name) => [
     smooth(state.windows.map((w) => [Date.parse(w.start), w.metrics[name] ? w.metrics[name][0] : null, w.labelled || w.rows])),
     smooth(state.windows.map((w) => [Date.parse(w.start), (w.baselines.frozen || {})[name], w.labelled || w.rows])),
@@ -176,8 +176,8 @@ function draw(state) {
   heat(state);
 
   const total = state.served ? [{ month: "all", served: state.served, frozen: state.frozen }] : [];
-  table("months", [{ name: "month" }, { name: "labelled", number: true }, { name: "served loss", number: true }, { name: "frozen loss", number: true }, { name: "served AUC", number: true }, { name: "frozen AUC", number: true }],
-    [...state.months, ...total].map((m) => [m.month, whole(m.served.rows), number(lossOf(m.served), 4), number(lossOf(m.frozen), 4), number(m.served.auc, 4), number(m.frozen.auc, 4)]), "No labels yet.");
+  table("months", [{ name: "month" }, { name: "rows", number: true }, { name: "served loss", number: true }, { name: "frozen loss", number: true }, { name: "served AUC", number: true }, { name: "frozen AUC", number: true }],
+    [...state.months, ...total].map((m) => [m.month, whole(m.served.rows), number(lossOf(m.served), 4), number(lossOf(m.frozen), 4), number(m.served.auc, 4), number(m.frozen.auc, 4)]), "Nothing is final yet.");
   const decided = new Map(state.runs.map((r) => [r.version, r]));
   const decisions = [
     ...state.promotions.map((p) => [p.effective_from || "", `promotion ${p.promotion}`, p.version, p.cause.replace(/_/g, " ")]),

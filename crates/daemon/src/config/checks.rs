@@ -46,6 +46,14 @@ fn name_fits_everywhere(config: &Config, faults: &mut Faults) {
 
 fn classes_fit_the_task(config: &Config, faults: &mut Faults) {
     let pipeline = &config.pipeline;
+    for (key, class) in [("positive_class", &pipeline.positive_class), ("negative_class", &pipeline.negative_class)] {
+        if class.is_some() && pipeline.task != Task::BinaryClassification {
+            faults.push((format!("pipeline.{key}"), "is for binary_classification only".into()));
+        }
+    }
+    if !pipeline.classes.is_empty() && !pipeline.task.has_labels() {
+        faults.push(("pipeline.classes".into(), "is for multiclass_classification only".into()));
+    }
     match pipeline.task {
         Task::BinaryClassification if pipeline.positive_class.is_none() => faults.push((
             "pipeline.positive_class".into(),
@@ -315,8 +323,18 @@ fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
             faults.push((key.into(), format!("{value} is out of range; expected {least} to {most}")));
         }
     }
-    if config.train.families.as_ref().is_some_and(Vec::is_empty) {
-        faults.push(("train.families".into(), "is empty; expected at least one family".into()));
+    let able = train::families(config.pipeline.task);
+    match &config.train.families {
+        Some(families) if families.is_empty() => {
+            faults.push(("train.families".into(), "is empty; expected at least one family".into()));
+        }
+        Some(families) => {
+            for family in families.iter().filter(|family| !able.contains(&family.as_str())) {
+                let fault = format!("`{family}` cannot do the task; expected {}", able.join(", "));
+                faults.push(("train.families".into(), fault));
+            }
+        }
+        None => {}
     }
 }
 

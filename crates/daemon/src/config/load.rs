@@ -311,6 +311,10 @@ url = "file:///tmp/r"
                 ("clusters = 1", "FILE:13:1: train.clusters: 1 is out of range; expected 2 to 256")
             };
             check((GOOD, &asked(text)), &[], &[fault]);
+            let other = asked("families = [\"logistic_regression\"]");
+            check((GOOD, &other), &[], &["FILE:13:1: train.families: `logistic_regression` cannot do the task"]);
+            let left = without.replace(&format!("\"{task}\""), &format!("\"{task}\"\npositive_class = \"1\""));
+            check((GOOD, &left), &[], &["FILE:5:1: pipeline.positive_class: is for binary_classification only"]);
             let areas = without.replace("[registry]", "[accuracy]\nexact_areas = true\n[registry]");
             check((GOOD, &areas), &[], &["FILE:13:1: accuracy.exact_areas: only classes have areas"]);
         }

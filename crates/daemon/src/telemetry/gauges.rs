@@ -69,11 +69,14 @@ pub(super) const GAUGES: [Gauge; 21] = [
     gauge("vigie.anomaly.alert_rate", "1", "Share of anomalies in the newest final window", |v| {
         unlabelled(v, "alert_rate")
     }),
-    gauge("vigie.anomaly.score", "1", "Mean score in the newest final window", |v| unlabelled(v, "score_mean")),
-    gauge("vigie.clustering.inertia", "1", "Mean squared distance from the centroid in the newest final window", |v| {
-        unlabelled(v, "inertia")
-    }),
-    gauge("vigie.clustering.silhouette", "1", "Silhouette of a sample of the newest final window", |v| {
+    gauge("vigie.anomaly.score", "{score}", "Mean score in the newest final window", |v| unlabelled(v, "score_mean")),
+    gauge(
+        "vigie.clustering.inertia",
+        "{squared_distance}",
+        "Mean squared distance from the centroid in the newest final window",
+        |v| unlabelled(v, "inertia"),
+    ),
+    gauge("vigie.clustering.silhouette", "{silhouette}", "Silhouette of a sample of the newest final window", |v| {
         unlabelled(v, "silhouette")
     }),
     gauge("vigie.accuracy.estimated", "1", "Metric expected without labels in the newest window", estimated),
@@ -153,9 +156,10 @@ fn accuracy(view: &View, metric: &str) -> Vec<Point> {
     of_windows(newest(view, |w| w.labelled > 0), metric)
 }
 
-/// Without labels: of the newest window that has the metric at all.
+/// Without labels: of the newest final window, if it has the metric.
 fn unlabelled(view: &View, metric: &str) -> Vec<Point> {
-    of_windows(newest(view, |w| w.metrics.contains_key(metric)), metric)
+    let is_of_task = |w: &Window| w.metrics.contains_key("alert_rate") || w.metrics.contains_key("ambiguity");
+    of_windows(newest(view, |w| w.r#final && is_of_task(w)), metric)
 }
 
 fn of_windows(windows: Vec<&Window>, metric: &str) -> Vec<Point> {
