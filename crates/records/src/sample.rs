@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 const ROWS_MAX: usize = 128;
 /// And at least, however many features there are.
 const ROWS_MIN: usize = 16;
-/// Numbers of a sample, about: 32 KiB in a record of the journal.
+/// Numbers of a sample of up to 512 features: 32 KiB in a record of the journal; of more features it has
+/// the least rows, and is larger.
 const NUMBERS_MAX: usize = 8_192;
 
 /// A row as the model sees it.

@@ -94,7 +94,7 @@ fn failed(error: impl std::fmt::Display) -> Error {
     Error::Trainer { family: FAMILY, detail: error.to_string() }
 }
 
-/// Whether so many rows differ; the library cannot draw more starts than that.
+/// Whether so many rows differ: of more clusters than that some would be of no row.
 fn has_distinct(features: &FeatureMatrix, wanted: usize) -> bool {
     let mut seen: BTreeSet<Vec<u32>> = BTreeSet::new();
     let bits = |value: f32| (value + 0.0).to_bits();
