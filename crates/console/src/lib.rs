@@ -2,10 +2,11 @@
 //! and the HTTP dashboard that shows the view live.
 //!
 //! It never decides anything and never writes to a topic; the data path does not wait for it.
-//! Read in this order: [`view`], [`summary`], [`table`], [`server`].
+//! Read in this order: [`view`], `shown`, [`summary`], [`table`], [`server`].
 
 pub mod error;
 pub mod server;
+mod shown;
 mod state;
 pub mod summary;
 pub mod table;

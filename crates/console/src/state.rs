@@ -1,5 +1,6 @@
 //! The view as the JSON that the dashboard draws.
 
+use crate::shown::{self, Shown};
 use crate::summary::{Replay, Summary};
 use crate::view::View;
 use records::window::Window;
@@ -10,8 +11,6 @@ use std::collections::BTreeMap;
 const FEATURES_MAX: usize = 8;
 /// Newest states of alerts shown.
 const ALERTS_SHOWN: usize = 50;
-/// One number that says how well a version does, by task.
-const LOSSES: [&str; 4] = ["log_loss", "rmse", "alert_rate", "ambiguity"];
 
 /// Everything one page needs.
 pub(crate) fn state(view: &View, pipeline: &str) -> Value {
@@ -19,7 +18,9 @@ pub(crate) fn state(view: &View, pipeline: &str) -> Value {
     let summary = Summary::of(view, replay);
     let mut totals: Vec<&Window> = view.windows.values().filter(|w| w.version == "*").collect();
     totals.sort_by(|a, b| a.window.start.cmp(&b.window.start));
-    let series: Vec<Value> = totals.iter().map(|w| point(w)).collect();
+    // Not what is final alone: a page has something to draw as soon as a window has been measured.
+    let (_, shown) = shown::of_task(|name| totals.iter().any(|w| w.metrics.contains_key(name)));
+    let series: Vec<Value> = totals.iter().map(|w| point(w, shown)).collect();
     let alerts: Vec<_> = view.alerts.iter().rev().take(ALERTS_SHOWN).collect();
     json!({
         "pipeline": pipeline,
@@ -29,11 +30,12 @@ pub(crate) fn state(view: &View, pipeline: &str) -> Value {
         "join": view.join_totals(),
         "labels_rejected": summary.labels_rejected,
         "rejected": view.rejected.iter().map(|((stage, reason), n)| json!({"stage": stage, "reason": reason, "count": n})).collect::<Vec<_>>(),
+        "shown": shown,
         "served": summary.served,
         "frozen": summary.frozen,
         "months": summary.months,
         "windows": series,
-        "versions": versions(view),
+        "versions": versions(view, shown),
         "drift": drift(view),
         "swaps": summary.swaps,
         "promotions": view.promotions.values().map(|p| json!({
@@ -48,26 +50,24 @@ pub(crate) fn state(view: &View, pipeline: &str) -> Value {
     })
 }
 
-fn point(window: &Window) -> Value {
-    let metric = |name: &str| window.metrics.get(name).map(|e| json!([e.value, e.low, e.high]));
+fn point(window: &Window, shown: [Shown; 2]) -> Value {
+    let metric =
+        |one: Shown| Some((one.metric, window.metrics.get(one.metric).map(|e| json!([e.value, e.low, e.high]))?));
     json!({
         "start": window.window.start,
         "final": window.r#final,
         "rows": window.rows,
         "labelled": window.labelled,
-        "metrics": {
-            "auc": metric("auc"), "log_loss": metric("log_loss"), "accuracy": metric("accuracy"), "rmse": metric("rmse"),
-            "alert_rate": metric("alert_rate"), "ambiguity": metric("ambiguity"),
-        },
+        "metrics": shown.into_iter().filter_map(metric).collect::<BTreeMap<_, _>>(),
         "baselines": window.baselines,
     })
 }
 
-/// What [`LOSSES`] first knows of each version's own windows, for the chart by version.
-fn versions(view: &View) -> Value {
+/// The first metric shown of each version's own windows, for the chart by version.
+fn versions(view: &View, [first, _]: [Shown; 2]) -> Value {
     let mut by_version: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for window in view.windows.values().filter(|w| w.version != "*" && !w.metrics.is_empty()) {
-        let value = LOSSES.iter().find_map(|name| window.metrics.get(*name)).map(|e| e.value);
+        let value = window.metrics.get(first.metric).map(|e| e.value);
         // Without labels every row counts.
         let rows = if window.labelled > 0 { window.labelled } else { window.rows };
         by_version.entry(&window.version).or_default().push(json!([window.window.start, value, rows]));

@@ -1,7 +1,9 @@
 //! The closing table of a replay: counts that must balance, accuracy beside the frozen first
 //! champion's, and every swap, alert and run.
 
+use crate::shown::{self, Shown};
 use crate::view::View;
+use domain::Task;
 use measure::Performance;
 use records::alert::{Alert, State};
 use records::control::Swap;
@@ -14,40 +16,17 @@ use std::collections::BTreeMap;
 pub struct Scored {
     /// Labelled rows; without labels all whose slice is final.
     pub rows: i64,
-    /// Mean log loss (classification).
-    pub log_loss: Option<f64>,
-    /// Area under the ROC curve (binary).
-    pub auc: Option<f64>,
-    /// Root mean squared error (regression).
-    pub rmse: Option<f64>,
-    /// Share of anomalies.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub alert_rate: Option<f64>,
-    /// Mean score of anomaly detection.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub score_mean: Option<f64>,
-    /// Mean squared distance from the centroid (clustering).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub inertia: Option<f64>,
-    /// Mean share that the distance from the own centroid is of that from the next (clustering).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ambiguity: Option<f64>,
+    /// Those by which people see how it does, by name, as far as they are known: of two classes for example
+    /// `log_loss`, `auc` and `accuracy`.
+    #[serde(flatten)]
+    pub metrics: BTreeMap<&'static str, f64>,
 }
 
 impl Scored {
     fn of(performance: &Performance) -> Self {
         let metrics = performance.metrics();
-        let metric = |name: &str| metrics.get(name).map(|e| e.value);
-        Self {
-            rows: performance.rows(),
-            log_loss: metric("log_loss"),
-            auc: metric("auc"),
-            rmse: metric("rmse"),
-            alert_rate: metric("alert_rate"),
-            score_mean: metric("score_mean"),
-            inertia: metric("inertia"),
-            ambiguity: metric("ambiguity"),
-        }
+        let known = shown::all().filter_map(|name| Some((name, metrics.get(name)?.value)));
+        Self { rows: performance.rows(), metrics: known.collect() }
     }
 }
 
@@ -107,6 +86,9 @@ pub struct RunLine {
 /// The table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
+    /// The task, as its metrics tell, and those it is seen by.
+    #[serde(skip)]
+    pub(crate) shown: (Task, [Shown; 2]),
     /// Event records sent, the broken ones among them.
     pub events_produced: u64,
     /// Predictions by score.
@@ -168,7 +150,9 @@ impl Summary {
         }
         #[allow(clippy::cast_precision_loss)] // counts far below 2^53
         let events_per_second = if replay.seconds > 0.0 { score.scored as f64 / replay.seconds } else { 0.0 };
+        let known = total.as_ref().map(|cell| cell.served.metrics()).unwrap_or_default();
         Self {
+            shown: shown::of_task(|name| known.contains_key(name)),
             events_produced: replay.events_produced,
             scored: score.scored,
             rejected: score.rejected,

@@ -1,5 +1,6 @@
 //! The summary as text for a terminal.
 
+use crate::shown::Shown;
 use crate::summary::{Scored, Summary};
 use std::fmt::{self, Write};
 
@@ -39,38 +40,21 @@ fn counts(page: &mut Page, s: &Summary) {
     ));
 }
 
-/// What a table shows of a scorer: two names, and two numbers where they are known.
-type Shown = (&'static str, fn(&Scored) -> Option<f64>);
-
-/// Loss and area of classes, the error of numbers, what there is without labels.
-fn shown(served: Option<&Scored>) -> [Shown; 2] {
-    match served {
-        Some(s) if s.rmse.is_some() => [("rmse", |s| s.rmse), ("AUC", |s| s.auc)],
-        Some(s) if s.alert_rate.is_some() => [("alert rate", |s| s.alert_rate), ("mean score", |s| s.score_mean)],
-        Some(s) if s.ambiguity.is_some() => [("ambiguity", |s| s.ambiguity), ("inertia", |s| s.inertia)],
-        _ => [("log loss", |s| s.log_loss), ("AUC", |s| s.auc)],
-    }
-}
-
 fn months(page: &mut Page, summary: &Summary) {
-    let [(first, of_first), (second, of_second)] = shown(summary.served.as_ref());
-    page.line(format_args!("{:<9} {:>8}   {first:<19}   {second}", "", ""));
-    let has_labels = summary.served.as_ref().is_none_or(|s| s.alert_rate.or(s.inertia).is_none());
-    let rows = if has_labels { "labelled" } else { "rows" };
-    page.line(format_args!(
-        "{:<9} {rows:>8}   {:>9} {:>9}   {:>9} {:>9}",
-        "month", "served", "frozen", "served", "frozen"
-    ));
-    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
+    let (task, shown) = summary.shown;
+    let is_known = |one: &Shown| summary.served.as_ref().is_some_and(|s| s.metrics.contains_key(one.metric));
+    let known: Vec<Shown> = shown.into_iter().filter(is_known).collect();
+    let titles: Vec<String> = known.iter().map(|one| format!("   {:<19}", one.title)).collect();
+    page.line(format_args!("{:<9} {:>8}{}", "", "", titles.concat().trim_end()));
+    let rows = if task.has_labels() { "labelled" } else { "rows" };
+    let sides: Vec<String> = known.iter().map(|_| format!("   {:>9} {:>9}", "served", "frozen")).collect();
+    page.line(format_args!("{:<9} {rows:>8}{}", "month", sides.concat()));
+    let number = |scored: &Scored, of: &Shown| {
+        scored.metrics.get(of.metric).map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
+    };
     let mut row = |name: &str, served: &Scored, frozen: &Scored| {
-        page.line(format_args!(
-            "{name:<9} {:>8}   {:>9} {:>9}   {:>9} {:>9}",
-            served.rows,
-            number(of_first(served)),
-            number(of_first(frozen)),
-            number(of_second(served)),
-            number(of_second(frozen)),
-        ));
+        let pair = |of: &Shown| format!("   {:>9} {:>9}", number(served, of), number(frozen, of));
+        page.line(format_args!("{name:<9} {:>8}{}", served.rows, known.iter().map(pair).collect::<String>()));
     };
     for month in &summary.months {
         row(&month.month, &month.served, &month.frozen);

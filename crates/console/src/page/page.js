@@ -14,6 +14,7 @@ const make = (name, attributes, text) => {
 };
 const number = (value, digits) => (value === null || value === undefined ? "–" : value < 1e6 ? value.toFixed(digits) : value.toExponential(2));
 const whole = (value) => Math.round(value).toLocaleString("en-US");
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function ticks(low, high, count) {
@@ -74,8 +75,6 @@ function legend(id, entries) {
     return item;
   }));
 }
-
-const lossOf = (scored) => scored.log_loss ?? scored.rmse ?? scored.alert_rate ?? scored.ambiguity;
 
 // Seven-day mean, weighted by rows: single days are mostly noise.
 function smooth(points) {
@@ -153,7 +152,13 @@ function draw(state) {
 
   const swaps = [...new Set(state.promotions.map((p) => p.effective_from).filter(Boolean))].map(Date.parse);
   const alerts = state.alerts.filter((a) => a.state === "raised").map((a) => Date.parse(a.window.start));
-  const loss = ["log_loss", "rmse", "alert_rate", "ambiguity"].find((name) => state.windows.some((w) => w.metrics[name])) || "log_loss";
+  const [first, second] = state.shown;
+  const note = (shown) => `By day of the event.${shown.better ? ` ${capital(shown.better)} is better.` : ""}`;
+  $("first-title").textContent = `${capital(first.title)} of the served predictions beside the frozen first champion`;
+  $("first-note").textContent = `${note(first)} Upright lines are swaps; red marks below are alerts.`;
+  $("second-title").textContent = capital(second.title);
+  $("second-note").textContent = note(second);
+  $("versions-title").textContent = `${capital(first.title)} by version`;
   const pick = (name) => [
     smooth(state.windows.map((w) => [Date.parse(w.start), w.metrics[name] ? w.metrics[name][0] : null, w.labelled || w.rows])),
     smooth(state.windows.map((w) => [Date.parse(w.start), (w.baselines.frozen || {})[name], w.labelled || w.rows])),
@@ -161,23 +166,23 @@ function draw(state) {
   ];
   const chart = (id, name) => {
     const [served, frozen, majority] = pick(name);
-    const colors = [css("--served"), css("--frozen"), css("--soft")];
-    const series = [{ color: colors[2], points: majority }, { color: colors[1], points: frozen }, { color: colors[0], points: served }].filter((s) => s.points.some((p) => p[1] !== null));
-    const names = [["served (7-day mean)", colors[0]], ["frozen first champion", colors[1]]];
-    if (majority.some((p) => p[1] !== null)) names.push(["majority", colors[2]]);
-    legend(`${id}-legend`, names);
-    lines(id, series, { label: day, swaps, alerts });
+    const all = [["majority", css("--soft"), majority], ["frozen first champion", css("--frozen"), frozen], ["served (7-day mean)", css("--served"), served]];
+    const known = all.filter(([, , points]) => points.some((p) => p[1] !== null));
+    legend(`${id}-legend`, known.map(([title, color]) => [title, color]).reverse());
+    lines(id, known.map(([, color, points]) => ({ color, points })), { label: day, swaps, alerts });
   };
-  chart("loss", loss);
-  chart("auc", "auc");
+  chart("first", first.metric);
+  chart("second", second.metric);
   const versions = Object.keys(state.versions).sort((a, b) => state.versions[a][0][0].localeCompare(state.versions[b][0][0]));
   legend("versions-legend", versions.slice(-10).map((v, i) => [v, PALETTE[i % PALETTE.length]]));
   lines("versions", versions.slice(-10).map((v, i) => ({ color: PALETTE[i % PALETTE.length], points: smooth(state.versions[v].map((p) => [Date.parse(p[0]), p[1], p[2]]).sort((a, b) => a[0] - b[0])) })), { label: day });
   heat(state);
 
   const total = state.served ? [{ month: "all", served: state.served, frozen: state.frozen }] : [];
-  table("months", [{ name: "month" }, { name: "rows", number: true }, { name: "served loss", number: true }, { name: "frozen loss", number: true }, { name: "served AUC", number: true }, { name: "frozen AUC", number: true }],
-    [...state.months, ...total].map((m) => [m.month, whole(m.served.rows), number(lossOf(m.served), 4), number(lossOf(m.frozen), 4), number(m.served.auc, 4), number(m.frozen.auc, 4)]), "Nothing is final yet.");
+  const known = state.shown.filter((shown) => state.served && shown.metric in state.served);
+  const sides = known.flatMap((shown) => ["served", "frozen"].map((who) => [who, shown]));
+  table("months", [{ name: "month" }, { name: "rows", number: true }, ...sides.map(([who, shown]) => ({ name: `${who} ${shown.title}`, number: true }))],
+    [...state.months, ...total].map((m) => [m.month, whole(m.served.rows), ...sides.map(([who, shown]) => number(m[who][shown.metric], 4))]), "Nothing is final yet.");
   const decided = new Map(state.runs.map((r) => [r.version, r]));
   const decisions = [
     ...state.promotions.map((p) => [p.effective_from || "", `promotion ${p.promotion}`, p.version, p.cause.replace(/_/g, " ")]),

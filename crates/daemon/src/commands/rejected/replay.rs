@@ -98,7 +98,7 @@ fn source(record: &Rejected<'_>, own: &BTreeMap<String, i32>) -> anyhow::Result<
     let Some(partitions) = own.get(topic) else {
         let expected: Vec<&str> = own.keys().map(String::as_str).collect();
         anyhow::bail!(
-            "it came from topic `{topic}`, expected one of this pipeline's events and labels: {}",
+            "it came from topic `{topic}`, expected a topic of events or labels of this pipeline: {}",
             expected.join(", ")
         );
     };
@@ -224,7 +224,7 @@ mod tests {
         for (headers, says) in [
             (
                 from("foreign", "0"),
-                "topic `foreign`, expected one of this pipeline's events and labels: flights, outcomes",
+                "topic `foreign`, expected a topic of events or labels of this pipeline: flights, outcomes",
             ),
             (from("outcomes", "2"), "partition 2 of topic `outcomes`, which has 2"),
             (from("outcomes", "-1"), "partition -1 of topic `outcomes`"),
