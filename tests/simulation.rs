@@ -188,6 +188,7 @@ fn judge_config(task: Task, retrain: Retrain) -> judge::Config {
         slices: Slices::of(SLICE_MS),
         maturity_ms,
         horizon_ms,
+        lateness_ms: script::LATENESS_MS,
         lead_ms: script::LEAD_MS,
         event_partitions: 2,
         label_partitions: if task.has_labels() { 2 } else { 0 },

@@ -11,7 +11,8 @@ use records::journal::{JoinCounters, Journal, ScoreCounters};
 use records::window::{Clock, Window};
 use std::collections::{BTreeMap, BTreeSet};
 
-type Entry = Journal<Counts, Cell, measure::Expected, measure::ChildSums, MeanVector, measure::ScoreCount>;
+/// A record of the journal with all that stages put into it.
+pub(super) type Entry = Journal<Counts, Cell, measure::Expected, measure::ChildSums, MeanVector, measure::ScoreCount>;
 
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -167,7 +168,7 @@ impl Seen {
 
     /// Final windows hold every event of their slice once; those by label time have labelled rows alone.
     fn check_windows(&self, script: &Script) {
-        let (mut totals, mut by_label, mut areas, mut silhouettes) = (0, 0, 0, 0);
+        let (mut totals, mut by_label, mut areas, mut silhouettes, mut inertias) = (0, 0, 0, 0, 0);
         for value in self.finals.values() {
             let window: Window = serde_json::from_str(value).unwrap();
             if !window.is_total() {
@@ -184,10 +185,11 @@ impl Seen {
             if script.task.has_labels() {
                 assert!(window.labelled < window.rows && (window.labelled > 0 || start <= BASE_MS), "{value}");
             } else {
-                let metric = if script.task == Task::Anomaly { "alert_rate" } else { "inertia" };
+                let metric = if script.task == Task::Anomaly { "alert_rate" } else { "ambiguity" };
                 assert!(window.labelled == 0 && window.coverage.is_none() && window.maturity.is_empty(), "{value}");
                 assert_eq!(window.metrics.contains_key(metric), start > BASE_MS || window.rows > 1, "{value}");
                 silhouettes += usize::from(window.metrics.contains_key("silhouette"));
+                inertias += usize::from(window.metrics.contains_key("inertia"));
                 assert!(!window.metrics.contains_key("rmse") && !window.metrics.contains_key("brier"), "{value}");
                 assert!(!window.baselines.contains_key("majority"), "{value}");
             }
@@ -204,9 +206,11 @@ impl Seen {
         }
         let has_areas = script.task.has_labels() && script.task != Task::Regression;
         assert_eq!(areas > totals / 2, has_areas, "{areas} exact areas in {totals} windows");
-        // But for the slice with one row, and those in which a swap lies.
+        // But for the slice with one row, and those in which a swap lies, which have no inertia either.
         let has_clusters = script.task == Task::Clustering;
         assert_eq!(silhouettes > totals as usize / 2, has_clusters, "{silhouettes} silhouettes of {totals} windows");
+        let has_some = inertias > totals as usize / 2 && inertias < totals as usize;
+        assert_eq!(has_some, has_clusters, "{inertias} inertias of {totals} windows");
         let least = script.slices - 6;
         // Two horizons of three slices, a slice, and the lateness.
         assert!(

@@ -98,6 +98,7 @@ pub(crate) fn judge(config: &Config, layout: &Layout, swaps: Option<&Arc<SwapTab
         slices: slices(config),
         maturity_ms: config.maturity_ms(),
         horizon_ms: config.horizon_ms(),
+        lateness_ms: config.windows.lateness.as_ms(),
         lead_ms: retrain.lead.as_ms(),
         event_partitions: layout.event_partitions(),
         label_partitions: layout.label_partitions(),

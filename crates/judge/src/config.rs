@@ -16,6 +16,8 @@ pub struct Config {
     pub maturity_ms: i64,
     /// Longest wait for a label: a window is final this long after its end.
     pub horizon_ms: i64,
+    /// How far an event may be behind the newest of its partition.
+    pub lateness_ms: i64,
     /// Stream time between a decision and its effect.
     pub lead_ms: i64,
     /// Partitions of all events topics.
@@ -55,6 +57,12 @@ pub struct Config {
 pub(crate) const BESIDE_HARM: f64 = 1.0 / 3.0;
 
 impl Config {
+    /// Slices that wait for events or labels at a time, where partitions keep up with each other.
+    pub(crate) fn waiting_slices(&self) -> i64 {
+        let longest_ms = self.horizon_ms.max(0).saturating_add(self.lateness_ms.max(0));
+        (longest_ms / self.slices.length_ms.max(1)).saturating_add(2)
+    }
+
     /// Slices in the budget's period.
     pub(crate) fn budget_slices(&self) -> f64 {
         self.false_alarms.period_ms.max(1) as f64 / self.slices.length_ms.max(1) as f64

@@ -4,7 +4,6 @@
 //! [`rows_max`], or of rows whose scores were not all told, has the areas from bins alone.
 
 use crate::config::Config;
-use crate::intake::SLICES_MAX;
 use crate::judge::Turn;
 use crate::windows::{ALL, Metrics, Moment, as_record, counts};
 use domain::{Task, Version};
@@ -21,9 +20,8 @@ const SCORES_MAX: i64 = 2_000_000;
 /// Labelled rows of a window whose areas are exact: fewer where many windows wait for labels or rows have many
 /// scores. It follows from the configuration alone, so that it is the same in every run.
 pub(crate) fn rows_max(config: &Config) -> i64 {
-    let of_row = if config.shape.task == Task::MulticlassClassification { config.shape.classes } else { 1 };
-    let waiting = (config.horizon_ms.max(0) / config.slices.length_ms.max(1)).saturating_add(2);
-    let scores = waiting.saturating_mul(i64::try_from(of_row).unwrap_or(i64::MAX).max(1));
+    let of_row = i64::try_from(scores_of_row(config)).unwrap_or(i64::MAX);
+    let scores = config.waiting_slices().saturating_mul(of_row);
     (SCORES_MAX / scores.max(1)).min(ROWS_MAX)
 }
 
@@ -43,8 +41,12 @@ enum Part {
 /// exact areas, since rows of a prediction that is no more in force may be taken out again. Only where as many
 /// are does the order of panes decide whether a window has exact areas.
 fn scores_max(config: &Config) -> usize {
-    let of_row = if config.shape.task == Task::MulticlassClassification { config.shape.classes } else { 1 };
-    usize::try_from(rows_max(config)).unwrap_or(usize::MAX).saturating_mul(2).saturating_mul(of_row.max(1))
+    usize::try_from(rows_max(config)).unwrap_or(usize::MAX).saturating_mul(2).saturating_mul(scores_of_row(config))
+}
+
+/// One of every class where there are several.
+fn scores_of_row(config: &Config) -> usize {
+    if config.shape.task == Task::MulticlassClassification { config.shape.classes.max(1) } else { 1 }
 }
 
 impl Kept {
@@ -76,11 +78,7 @@ impl Kept {
 impl Turn<'_> {
     /// Takes scores into those of their slice, unless its window was written for good.
     pub(crate) fn admit_exact(&mut self, cell: ExactCell<ScoreCount>) {
-        let end_ms = self.config.slices.end(cell.slice_start_ms);
-        let is_slice = self.config.slices.start(cell.slice_start_ms) == cell.slice_start_ms;
-        let is_final = self.state.final_until_ms.is_some_and(|until| end_ms <= until);
-        let has_room = self.state.exact.len() < SLICES_MAX || self.state.exact.contains_key(&cell.slice_start_ms);
-        if is_slice && !is_final && has_room {
+        if self.takes(&self.state.exact, cell.slice_start_ms) {
             self.state.exact.entry(cell.slice_start_ms).or_default().add(cell, self.config);
         }
     }
@@ -111,16 +109,18 @@ mod tests {
 
     #[test]
     fn many_open_windows_or_classes_have_fewer_rows_each() {
-        let check = |(horizon_ms, length_ms, classes): (i64, i64, usize), expected: i64| {
+        let check = |(horizon_ms, lateness_ms, length_ms, classes): (i64, i64, i64, usize), expected: i64| {
             let task = if classes > 2 { Task::MulticlassClassification } else { Task::BinaryClassification };
             let shape = Shape { task, classes };
-            assert_eq!(rows_max(&Config { horizon_ms, slices: Slices::of(length_ms), shape, ..config() }), expected);
+            let slices = Slices::of(length_ms);
+            assert_eq!(rows_max(&Config { horizon_ms, lateness_ms, slices, shape, ..config() }), expected);
         };
         let (day, hour) = (86_400_000, 3_600_000);
-        check((3 * day, day, 2), 100_000);
-        check((3 * day, hour, 2), 2_000_000 / 74);
-        check((30 * day, day, 10), 2_000_000 / 320);
-        check((i64::MAX, 1, 2), 0);
+        check((3 * day, 0, day, 2), 100_000);
+        check((3 * day, 0, hour, 2), 2_000_000 / 74);
+        check((3 * day, 6 * hour, hour, 2), 2_000_000 / 80);
+        check((30 * day, hour, day, 10), 2_000_000 / 320);
+        check((i64::MAX, 1, 1, 2), 0);
     }
 
     #[test]

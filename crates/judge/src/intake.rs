@@ -7,8 +7,8 @@ use domain::Version;
 use measure::{Cell, ChildSums, Expected, Forecast, ScoreCount};
 use profile::{Counts, MeanVector};
 use records::journal::{Command, ExpectedCell, JoinCell, JoinPane, Journal, ScorePane, SegmentCell};
-use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A record of the journal as the judge reads it.
 pub(crate) type Record = Journal<Counts, Cell, Expected, ChildSums, MeanVector, ScoreCount>;
@@ -145,15 +145,27 @@ impl Turn<'_> {
         }
     }
 
+    /// Whether a slice starts at a time whose window was not written for good.
+    fn is_open(&self, start_ms: i64) -> bool {
+        let end_ms = self.config.slices.end(start_ms);
+        let is_slice = self.config.slices.start(start_ms) == start_ms;
+        is_slice && self.state.final_until_ms.is_none_or(|until| end_ms > until)
+    }
+
+    /// Whether something of a slice is taken into what is kept beside the slices until windows are final:
+    /// not for a window that was written for good, and not of too many.
+    pub(crate) fn takes<T>(&self, kept: &BTreeMap<i64, T>, start_ms: i64) -> bool {
+        self.is_open(start_ms) && (kept.len() < SLICES_MAX || kept.contains_key(&start_ms))
+    }
+
     /// The slice that starts at a time, unless its window was written for good or there are too
     /// many. One that comes after its turn was judged without it: its rows show in windows only.
     pub(crate) fn slice(&mut self, start_ms: i64) -> Option<&mut Slice> {
-        let state = &mut *self.state;
-        let end_ms = self.config.slices.end(start_ms);
-        let is_slice = self.config.slices.start(start_ms) == start_ms;
-        if !is_slice || state.final_until_ms.is_some_and(|until| end_ms <= until) {
+        if !self.is_open(start_ms) {
             return None;
         }
+        let end_ms = self.config.slices.end(start_ms);
+        let state = &mut *self.state;
         let is_late = state.judged_until_ms.is_some_and(|judged| end_ms <= judged);
         let has_room = state.slices.len() < SLICES_MAX;
         match state.slices.entry(start_ms) {

@@ -11,6 +11,7 @@ use crate::exact::Kept;
 use crate::harm::Monitors;
 use crate::policy::Policy;
 use crate::probation::Probation;
+use crate::sampled::Samples;
 use crate::shifts::Watch;
 use detect::joint::Joint;
 use domain::{Fingerprint, Harm, LineUp, Member, SourcePartition, Task, Version};
@@ -19,7 +20,6 @@ use profile::{Counts, MeanVector};
 use records::control::Run;
 use records::example::{Example, Losses};
 use records::journal::Phase;
-use records::sample::Sample;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -150,7 +150,7 @@ pub(crate) struct State {
     /// Scores of labelled rows by slice, where areas are to be exact. From format 7 on.
     pub(crate) exact: BTreeMap<i64, Kept>,
     /// Samples of clustered rows, by slice and version, until the window is final. From format 8 on.
-    pub(crate) samples: BTreeMap<i64, BTreeMap<Version, Sample>>,
+    pub(crate) samples: Samples,
 }
 
 impl State {
@@ -185,7 +185,7 @@ impl State {
             together: BTreeMap::new(),
             joint: None,
             exact: BTreeMap::new(),
-            samples: BTreeMap::new(),
+            samples: Samples::new(),
         }
     }
 

@@ -4,7 +4,6 @@
 //! checkpoints of before have neither.
 
 use crate::config::{Config, Known};
-use crate::intake::SLICES_MAX;
 use crate::judge::Turn;
 use crate::state::Slice;
 use crate::windows::ALL;
@@ -22,13 +21,9 @@ impl Turn<'_> {
     /// Takes the sum of some rows into that of their slice, unless its window was written for good or the
     /// version's bundle has another kernel.
     pub(crate) fn admit_together(&mut self, cell: KernelCell<MeanVector>) {
-        let end_ms = self.config.slices.end(cell.slice_start_ms);
-        let is_slice = self.config.slices.start(cell.slice_start_ms) == cell.slice_start_ms;
-        let is_final = self.state.final_until_ms.is_some_and(|until| end_ms <= until);
-        let has_room = self.state.together.len() < SLICES_MAX || self.state.together.contains_key(&cell.slice_start_ms);
         let kernel = self.known.get(&cell.version).and_then(|known| known.kernel.as_ref());
         let fits = kernel.is_some_and(|kernel| cell.sum.is_of(kernel.frequencies.len()));
-        if !is_slice || is_final || !has_room || !fits {
+        if !fits || !self.takes(&self.state.together, cell.slice_start_ms) {
             // The rows were counted with the pane beside it.
             return;
         }

@@ -62,6 +62,10 @@ impl Turn<'_> {
             let of_segment = of_segment.max(profiles.map(|(_, profile)| profile.rows()).sum());
             let (mut metrics, baselines) = self.measured(rates_of(slice, version).as_ref(), cell);
             metrics.extend(intervals.remove(&(segment.as_str(), version.as_str())).unwrap_or_default());
+            if version == ALL && slice.scored.len() > 1 {
+                // Every version scales its columns in its own way: a mean over several has no unit.
+                metrics.remove("inertia");
+            }
             if is_all_rows {
                 metrics.extend(self.exact_areas(start_ms, moment, version, cell.served.rows()));
                 metrics.extend(self.silhouette(start_ms, slice, moment, version));

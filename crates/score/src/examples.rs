@@ -8,7 +8,7 @@ use crate::pane::{Entry, write_pane};
 use crate::run::{Batch, ScoredRun};
 use crate::segments::Segmented;
 use arrow::array::RecordBatch;
-use domain::{Fingerprint, Outputs, Version, fingerprint};
+use domain::{Fingerprint, Outputs, Version};
 use records::example::{EXAMPLE_ID_BYTES_MAX, EXAMPLES_MAX, Example};
 use records::journal::{ExampleCell, ExamplePane};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,7 @@ impl Examples {
     ) -> Result<(), Error> {
         let id = |place: u32| batch.id(scored.run.rows.start + place as usize);
         let is_short = |place: &&u32| id(**place).len() <= EXAMPLE_ID_BYTES_MAX;
-        let fingerprinted = |place: &u32| (fingerprint(id(*place).as_bytes()), *place);
+        let fingerprinted = |place: &u32| (batch.fingerprint(scored.run.rows.start + *place as usize), *place);
         let mut least: Vec<(Fingerprint, u32)> = places.iter().filter(is_short).map(fingerprinted).collect();
         let known = self.0.entry((slice_start_ms, version.clone())).or_default();
         let mut distinct: BTreeSet<Fingerprint> = known.keys().copied().collect();

@@ -5,7 +5,7 @@ use crate::examples::Examples;
 use crate::expected::{Adding, ExpectedSums};
 use crate::kernel::KernelSums;
 use crate::run::{Batch, ScoredRun};
-use crate::sample::Samples;
+use crate::sample::{Remembered, Samples};
 use crate::segments::{SegmentProfiles, Segmented};
 use crate::tracking::push;
 use domain::{Outputs, TopicRole, Version};
@@ -40,6 +40,11 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
+    /// Without rows yet; `remembered` is what the batch before left of the samples.
+    pub(crate) fn after(remembered: Remembered) -> Self {
+        Self { samples: Samples::after(remembered), ..Self::default() }
+    }
+
     /// Adds the kept rows of a run.
     pub(crate) fn add(&mut self, batch: &Batch<'_>, scored: &ScoredRun<'_>) -> Result<(), Error> {
         let Some(champion) = scored.run.line_up.champion() else { return Ok(()) };
@@ -89,18 +94,20 @@ impl Cells {
         Ok(())
     }
 
-    /// Writes them, if there are any.
-    pub(crate) fn write(self, batch: &Batch<'_>, out: &mut Outputs) -> Result<(), Error> {
+    /// Writes them, if there are any, and leaves what the next batch is to remember of the samples.
+    pub(crate) fn write(self, batch: &Batch<'_>, out: &mut Outputs) -> Result<Remembered, Error> {
         let span = batch.raw.first_offset().zip(batch.raw.last_offset());
-        let Some((from_offset, to_offset)) = span.filter(|_| !self.scored.is_empty()) else { return Ok(()) };
+        let Some((from_offset, to_offset)) = span.filter(|_| !self.scored.is_empty()) else {
+            return self.samples.write(batch, out);
+        };
         let cells = self.scored.into_values().collect();
         let pane = ScorePane { source: batch.raw.source.clone(), from_offset, to_offset, cells };
         write_pane(Entry::ScorePane(pane), out)?;
         self.segments.write(batch, out)?;
         self.examples.write(batch, out)?;
         self.kernel.write(batch, out)?;
-        self.samples.write(batch, out)?;
-        self.expected.write(batch, out)
+        self.expected.write(batch, out)?;
+        self.samples.write(batch, out)
     }
 }
 

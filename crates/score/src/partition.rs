@@ -1,5 +1,6 @@
 //! State of one event partition: all of it travels in the metadata of the offset commit.
 
+use crate::sample::Remembered;
 use crate::{Config, Error};
 use domain::LineUp;
 use domain::time::Watermark;
@@ -30,6 +31,8 @@ pub(crate) struct Partition {
     pub(crate) acknowledged: BTreeSet<u64>,
     /// A line-up is known and every bundle that may be needed is loaded.
     pub(crate) ready: bool,
+    /// Rows of its newest slices that samples have already.
+    pub(crate) sampled: Remembered,
     /// Under a swap table: the first offset whose bundles need not be here yet.
     pub(crate) until: Option<i64>,
 }

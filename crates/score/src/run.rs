@@ -7,7 +7,7 @@ use crate::promotions::{Pending, Start};
 use crate::{Config, Error, publish};
 use arrow::array::{Array, RecordBatch};
 use codec::{Decoded, Refused};
-use domain::{LineUp, RawBatch, Version};
+use domain::{Fingerprint, LineUp, RawBatch, Version, fingerprint};
 use std::ops::Range;
 
 /// What the steps of one batch share.
@@ -16,10 +16,12 @@ pub(crate) struct Batch<'a> {
     pub(crate) config: &'a Config,
     pub(crate) raw: &'a RawBatch,
     pub(crate) decoded: &'a Decoded,
+    /// Of the event ids, per accepted row.
+    fingerprints: Vec<Fingerprint>,
     /// Per accepted row.
     pub(crate) after_final: Vec<bool>,
-    /// Events that did not move the watermark.
-    pub(crate) future: u64,
+    /// Per accepted row: it did not move the watermark.
+    pub(crate) is_future: Vec<bool>,
 }
 
 /// Contiguous accepted rows under one line-up.
@@ -47,7 +49,11 @@ pub(crate) struct ScoredRun<'a> {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(config: &'a Config, raw: &'a RawBatch, decoded: &'a Decoded) -> Self {
-        Self { config, raw, decoded, after_final: Vec::with_capacity(decoded.times_ms.len()), future: 0 }
+        let of_id = |id: Option<&str>| fingerprint(id.unwrap_or_default().as_bytes());
+        let fingerprints = decoded.ids.iter().map(of_id).collect();
+        let rows = decoded.times_ms.len();
+        let (after_final, is_future) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        Self { config, raw, decoded, fingerprints, after_final, is_future }
     }
 
     /// Index in the raw batch, and offset, of an accepted row.
@@ -67,6 +73,11 @@ impl<'a> Batch<'a> {
         if row < ids.len() { ids.value(row) } else { "" }
     }
 
+    /// Fingerprint of the event id of an accepted row.
+    pub(crate) fn fingerprint(&self, row: usize) -> Fingerprint {
+        self.fingerprints.get(row).copied().unwrap_or_default()
+    }
+
     /// Takes the rows' times, and the pending line-ups where they fall due.
     pub(crate) fn cut(&mut self, state: &mut State, pending: Vec<Pending>) -> Result<Vec<Run>, Error> {
         let mut runs: Vec<Run> = Vec::new();
@@ -75,7 +86,7 @@ impl<'a> Batch<'a> {
             let timestamp_ms = self.raw.get(self.origin(row).0).map_or(-1, |r| r.timestamp_ms);
             let timing = state.observe(self.config, *time_ms, timestamp_ms);
             self.after_final.push(timing.after_final);
-            self.future += u64::from(timing.future);
+            self.is_future.push(timing.future);
             // The largest time read decides, this row's among them unless it is of the future: such
             // a row says nothing about the partition's time, so it cannot begin a line-up either.
             let offset = self.origin(row).1;

@@ -232,10 +232,11 @@ impl Stage {
         let mut batch = Batch::new(&self.config, raw, decoded);
         let runs = batch.cut(state, pending)?;
         let swaps = runs.iter().filter(|r| r.swap.is_some()).count() as u64;
-        let written = write_runs(&batch, &self.bundles, runs, out)?;
+        let cells = Cells::after(std::mem::take(&mut partition.sampled));
+        let written = write_runs(&batch, &self.bundles, (runs, cells), out)?;
         count(&batch, decoded, &written, state, out);
         out.count(metrics::SWAPS, swaps);
-        written.cells.write(&batch, out)?;
+        partition.sampled = written.cells.write(&batch, out)?;
         self.watermark.observe(&raw.source, state.watermark());
         if marker::passed(&self.config, before, state.watermark_ms) {
             marker::write(&self.config, &raw.source, state, out)?;
@@ -276,11 +277,11 @@ struct Written {
 fn write_runs(
     batch: &Batch<'_>,
     bundles: &BTreeMap<Version, Loading>,
-    runs: Vec<Run>,
+    (runs, cells): (Vec<Run>, Cells),
     out: &mut Outputs,
 ) -> Result<Written, Error> {
     let refused = batch.decoded.refused.clone();
-    let mut written = Written { cells: Cells::default(), refused, predictions: 0, shadow_faults: 0 };
+    let mut written = Written { cells, refused, predictions: 0, shadow_faults: 0 };
     for run in runs {
         let mut live = Vec::with_capacity(run.line_up.members.len());
         for member in &run.line_up.members {
@@ -310,11 +311,12 @@ fn count(batch: &Batch<'_>, decoded: &Decoded, written: &Written, state: &mut St
     counters.read += batch.raw.len() as u64;
     counters.scored += written.predictions;
     counters.rejected += written.refused.len() as u64;
-    counters.future += batch.future;
+    let future = batch.is_future.iter().filter(|is| **is).count() as u64;
+    counters.future += future;
     counters.ignored += decoded.ignored;
     out.count(metrics::EVENTS, batch.raw.len() as u64);
     out.count(metrics::PREDICTIONS, written.predictions);
-    out.count(metrics::FUTURE, batch.future);
+    out.count(metrics::FUTURE, future);
     out.count(metrics::IGNORED, decoded.ignored);
     out.count(metrics::AFTER_FINAL, batch.after_final.iter().filter(|a| **a).count() as u64);
     out.count(metrics::SHADOW_FAULTS, written.shadow_faults);

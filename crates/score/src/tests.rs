@@ -16,11 +16,16 @@ use proptest::prelude::*;
 use records::control::{Control, Promotion, PromotionCause};
 use records::example::Example;
 use records::journal::{Journal, ScoreCounters};
+use records::sample::{Sample, rows_max};
 use records::tracking::Tracking;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 mod imposed;
+mod samples;
+
+const TASKS: [Task; 5] =
+    [Task::BinaryClassification, Task::MulticlassClassification, Task::Regression, Task::Anomaly, Task::Clustering];
 
 /// Score = fraction of x × weight; NaN for x = 13, a fault for the whole batch at x = 666.
 #[derive(Debug)]
@@ -53,6 +58,13 @@ impl Apply for Fake {
         let values = self.apply(rows)?;
         let errors = values.iter().map(|v| [v / 2.0, v * v / 4.0]).collect();
         Ok((values, self.has_errors.then_some(errors)))
+    }
+
+    /// What the score was computed from, and the same once more.
+    fn features(&self, rows: &RecordBatch) -> Result<Vec<Vec<f32>>, String> {
+        let x = rows.column_by_name("x").unwrap().as_primitive::<Float64Type>();
+        let x: Vec<f32> = x.iter().map(|x| x.unwrap_or(-1.0) as f32).collect();
+        Ok(vec![x.clone(), x])
     }
 }
 
@@ -89,6 +101,7 @@ fn config(task: Task) -> Config {
 fn live(config: &Config, weight: f64) -> Result<Live, String> {
     let prediction = match config.task {
         Task::MulticlassClassification => Bins::Category { values: config.classes.clone() },
+        Task::Clustering => Bins::Category { values: vec!["0".to_owned()] },
         _ => Bins::Numeric { edges: vec![0.25, 0.5, 0.75] },
     };
     let column = |name: &str, bins| ColumnLayout { name: name.to_owned(), bins };
@@ -97,7 +110,7 @@ fn live(config: &Config, weight: f64) -> Result<Live, String> {
         column("origin", Bins::Category { values: vec!["EWR".to_owned(), "JFK".to_owned()] }),
         column("prediction", prediction),
     ]);
-    let outputs = if config.task == Task::MulticlassClassification { config.classes.len() } else { 1 };
+    let outputs = config.task.outputs(config.classes.len());
     let reference = Reference { layout, counts: Counts::default(), importance: vec![0.0; 3] };
     let live = Live::new(
         Arc::new(Fake { weight, outputs, has_errors: config.task == Task::Regression }),
@@ -207,6 +220,7 @@ struct Seen {
     errors: BTreeMap<(i64, String, String), ChildSums>,
     segments: BTreeMap<(i64, String, String), Counts>,
     examples: BTreeMap<(i64, String), BTreeMap<Fingerprint, Example>>,
+    samples: BTreeMap<(i64, String), Sample>,
     tracked: BTreeSet<String>,
     counters: ScoreCounters,
     state: String,
@@ -258,6 +272,12 @@ impl Seen {
             for cell in &pane.cells {
                 let sample = self.examples.entry((cell.slice_start_ms, cell.version.to_string())).or_default();
                 cell.examples.iter().for_each(|(fingerprint, example)| example.clone().keep_in(sample, *fingerprint));
+            }
+        }
+        if let Journal::Sample(pane) = &entry {
+            for cell in &pane.cells {
+                let sample = self.samples.entry((cell.slice_start_ms, cell.version.to_string())).or_default();
+                sample.merge(cell.sample.clone(), rows_max);
             }
         }
         if let Journal::ScorePane(pane) = entry {
@@ -359,7 +379,7 @@ proptest! {
     fn cuts_and_crashes_change_nothing_that_is_seen(
         mut cuts in prop::collection::vec(0..70_usize, 0..12),
         crashes in prop::collection::vec(0..12_usize, 0..4),
-        task in prop::sample::select(vec![Task::BinaryClassification, Task::MulticlassClassification, Task::Regression]),
+        task in prop::sample::select(TASKS.to_vec()),
     ) {
         cuts.sort_unstable();
         let (config, log) = (config(task), log());

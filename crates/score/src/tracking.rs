@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::run::{Batch, ScoredRun};
 use domain::ids::tracking_partition;
-use domain::{Fingerprint, OutputRecord, Outputs, TopicRole, fingerprint};
+use domain::{Fingerprint, OutputRecord, Outputs, TopicRole};
 use profile::SegmentValues;
 use records::tracking::{PredictionBatch, SegmentColumn, Tracking};
 use records::{RECORD_HEADER, kind};
@@ -22,7 +22,7 @@ pub(crate) fn predictions(batch: &Batch<'_>, scored: &ScoredRun<'_>, out: &mut O
     let count = batch.config.tracking_partitions.max(1);
     let mut buckets: Vec<Vec<(u32, Fingerprint)>> = vec![Vec::new(); usize::try_from(count).unwrap_or(1)];
     for place in &scored.kept {
-        let id = fingerprint(batch.id(scored.run.rows.start + *place as usize).as_bytes());
+        let id = batch.fingerprint(scored.run.rows.start + *place as usize);
         let partition = usize::try_from(tracking_partition(id, count)).unwrap_or(0);
         if let Some(bucket) = buckets.get_mut(partition) {
             bucket.push((*place, id));

@@ -35,7 +35,7 @@ pub(super) const COUNTERS: [Counter; 44] = [
     ("vigie.join.orphan", "{label}", None, "Labels of events that nobody predicted"),
     ("vigie.join.overflow", "{row}", None, "Rows dropped because the join's bound was reached"),
     ("vigie.judge.after_final", "{row}", None, "Rows that came after their window was final"),
-    ("vigie.judge.beyond_bounds", "{row}", None, "Rows of more segments or versions than are kept"),
+    ("vigie.judge.beyond_bounds", "{row}", None, "Rows of more slices, segments or versions than are kept"),
     ("vigie.judge.harm_alarms", "{alarm}", None, "Alarms of the quick monitor of harm, which proposes runs"),
     ("vigie.judge.page_alarms", "{alarm}", None, "Alarms of the monitor of harm that pages"),
     ("vigie.judge.columns_unwatched", "{column}", None, "Columns no drift test can watch, for want of reference runs"),

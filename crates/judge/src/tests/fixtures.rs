@@ -22,6 +22,7 @@ pub(crate) fn config() -> Config {
         slices: Slices::of(SLICE_MS),
         maturity_ms: SLICE_MS,
         horizon_ms: 3 * SLICE_MS,
+        lateness_ms: SLICE_MS,
         lead_ms: 2 * SLICE_MS,
         event_partitions: 2,
         label_partitions: 1,
