@@ -6,13 +6,15 @@
 //! same bytes as in an undisturbed run; and that a run under the swap table of another has the other's predictions, final
 //! windows and promotions.
 //! Read in this order: [`script`] (what happens in the world), [`models`] (the bundles), [`log`],
-//! [`runner`] (delivery), [`world`] (the schedule), [`seen`] (what is compared).
+//! [`runner`] (delivery), [`world`] (the schedule), [`seen`] (what is compared), [`stored`] (what builds
+//! before this one wrote).
 
 mod log;
 mod models;
 mod runner;
 mod script;
 mod seen;
+mod stored;
 mod world;
 
 use domain::{Slices, Task};

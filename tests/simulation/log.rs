@@ -107,6 +107,11 @@ impl Log {
         self.checkpoints.entry((stage, source.clone())).or_default().push((offset, bytes));
     }
 
+    /// All checkpoints of a partition, oldest first.
+    pub(super) fn checkpoints(&self, stage: &'static str, source: &SourcePartition) -> impl Iterator<Item = &[u8]> {
+        self.checkpoints.get(&(stage, source.clone())).into_iter().flatten().map(|(_, bytes)| bytes.as_slice())
+    }
+
     /// The newest checkpoint not beyond an offset.
     pub(super) fn checkpoint(
         &self,

@@ -3,9 +3,9 @@
 use super::script::{classes, schema, shape};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Float64Type, Schema};
-use bundle::{Bundle, Manifest, Parts};
+use bundle::{Bundle, Manifest, Packed, Parts};
 use domain::{HarmReference, Task, Version};
-use models::{Centroids, Linear, Link, Model};
+use models::{Centroids, Forest, Linear, Link, Missing, Model, Node, Split, Tree};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -73,7 +73,31 @@ fn rows() -> RecordBatch {
     RecordBatch::try_new(schema().arrow(), columns).unwrap()
 }
 
-fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
+fn bundle(task: Task, weights: (f64, f64)) -> Bundle {
+    let packed = packed(task, weights, false);
+    bundle::open(&packed.version, &packed.files.iter().cloned().collect()).unwrap()
+}
+
+/// Trees that split columns of each kind, for the form alone.
+fn forest(features: usize) -> Model {
+    let numeric = |threshold, missing, default_left| Split::Numeric { threshold, missing, default_left };
+    let node = |feature, split, left, right| Node { feature, split, left, right };
+    let trees = vec![
+        Tree::new(
+            vec![
+                node(0, numeric(0.25, Missing::Nan, true), 1, !2),
+                node(1, numeric(-0.5, Missing::None, false), !0, !1),
+            ],
+            vec![-1.0, 0.5, 2.0],
+        ),
+        Tree::new(vec![node(0, Split::Category { set: vec![2] }, !0, !1)], vec![0.125, -0.125]),
+    ];
+    let trees = trees.into_iter().map(Result::unwrap).collect();
+    Model::Forest(Forest::new(Link::Sigmoid { factor: 1.0 }, features, 1, false, trees).unwrap())
+}
+
+/// The files of one bundle.
+pub(super) fn packed(task: Task, (on_a, on_b): (f64, f64), with_trees: bool) -> Packed {
     let rows = rows();
     let family = "logistic_regression";
     let recipe = prepare::Recipe::default();
@@ -102,6 +126,7 @@ fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
             let middles = [weights(1.0), weights(-1.0)].concat();
             Model::Centroids(Centroids::new(preprocessor.features().len(), middles).unwrap())
         }
+        _ if with_trees => forest(preprocessor.features().len()),
         _ => Model::Linear(linear(task).unwrap()),
     };
     let mut scores = Vec::new();
@@ -128,8 +153,7 @@ fn bundle(task: Task, (on_a, on_b): (f64, f64)) -> Bundle {
         reconstruction: None,
         kernel,
     };
-    let packed = bundle::pack(parts).unwrap();
-    bundle::open(&packed.version, &packed.files.iter().cloned().collect()).unwrap()
+    bundle::pack(parts).unwrap()
 }
 
 /// Counts of the rows of each origin; a fourth of them has none.

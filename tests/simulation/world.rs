@@ -81,6 +81,11 @@ impl<'a> World<'a> {
 
     /// Runs a script to its end, under the swaps of another run of it.
     pub(super) fn run_under(script: &'a Script, seed: u64, chaos: Chaos, swaps: Option<Arc<SwapTable>>) -> Seen {
+        Seen::of(&Self::log_of(script, seed, chaos, swaps))
+    }
+
+    /// All that was written on the way.
+    pub(super) fn log_of(script: &'a Script, seed: u64, chaos: Chaos, swaps: Option<Arc<SwapTable>>) -> Log {
         let mut world = World {
             script,
             swaps,
@@ -113,7 +118,7 @@ impl<'a> World<'a> {
                 world.ended = true;
             }
         }
-        Seen::of(&world.log)
+        world.log
     }
 
     fn draw(&mut self, below: usize) -> usize {
@@ -137,20 +142,7 @@ impl<'a> World<'a> {
                 let align = track::Align { events: Arc::clone(&self.watermark), align_ms: self.chaos.align_ms };
                 Box::new(track::Intake::new(intake_config(script, align)).unwrap())
             }
-            "join" => Box::new(track::Join::new(track::JoinConfig {
-                rules: track::Rules {
-                    slices: config.slices,
-                    horizon_ms: config.horizon_ms,
-                    maturity_ms: config.maturity_ms,
-                    orphan_after_ms: LATENESS_MS,
-                },
-                shape: shape(script.task),
-                event_partitions: 2,
-                label_partitions: config.label_partitions,
-                unlabelled: track::Unlabelled::Unknown,
-                exact_areas: true,
-                rows_max: track::ROWS_MAX,
-            })),
+            "join" => Box::new(track::Join::new(join_config(script))),
             _ => {
                 let imposed = self.swaps.as_ref().map(|table| table.promotions().cloned().collect());
                 Box::new(judge::Judge::new(judge::Config { imposed, ..config.clone() }))
@@ -391,6 +383,24 @@ impl<'a> World<'a> {
 }
 
 const REJECTED: records::rejected::Topic = records::rejected::Topic { partitions: 2, record_bytes_max: 1 << 20 };
+
+pub(super) fn join_config(script: &Script) -> track::JoinConfig {
+    let config = &script.judge;
+    track::JoinConfig {
+        rules: track::Rules {
+            slices: config.slices,
+            horizon_ms: config.horizon_ms,
+            maturity_ms: config.maturity_ms,
+            orphan_after_ms: LATENESS_MS,
+        },
+        shape: shape(script.task),
+        event_partitions: 2,
+        label_partitions: config.label_partitions,
+        unlabelled: track::Unlabelled::Unknown,
+        exact_areas: true,
+        rows_max: track::ROWS_MAX,
+    }
+}
 
 fn score_config(script: &Script) -> score::Config {
     score::Config {
