@@ -202,6 +202,7 @@ fn judge_config(task: Task, retrain: Retrain) -> judge::Config {
         false_alarms: Budget { count: 1.0, period_ms: 3 * SLICE_MS },
         drift_tolerance: 0.1,
         joint_tolerance: 0.01,
+        classic: detect::classic::PanelOptions::all(),
         retrain,
         imposed: None,
     }

@@ -113,6 +113,7 @@ pub(crate) fn judge(config: &Config, layout: &Layout, swaps: Option<&Arc<SwapTab
         },
         drift_tolerance: config.alerts.drift_tolerance,
         joint_tolerance: config.alerts.joint_tolerance,
+        classic: config.alerts.classic,
         retrain: judge::Retrain {
             on_harm: retrain.on.contains(&RetrainOn::Harm),
             on_new_labels: retrain.on.contains(&RetrainOn::NewLabels),

@@ -1,5 +1,6 @@
 //! What the judge must know: the pipeline's rules, and the reference of each version.
 
+use detect::classic::PanelOptions;
 use domain::{Slices, Unlabelled};
 use measure::{CostMatrix, Shape};
 use records::control::Promotion;
@@ -42,6 +43,8 @@ pub struct Config {
     pub drift_tolerance: f64,
     /// The same of all columns together, see `detect::joint::compare`.
     pub joint_tolerance: f64,
+    /// Classic detectors that look at the mean losses of test slices beside our own.
+    pub classic: PanelOptions,
     /// When to retrain, and how to promote.
     pub retrain: Retrain,
     /// Promotions of another run whose swap table is imposed, by number: told as they are, while

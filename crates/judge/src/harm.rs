@@ -78,6 +78,9 @@ impl Turn<'_> {
             let evidence = Evidence { value, threshold, examples, detail, ..Evidence::default() };
             self.found(quick(span_ms), evidence)?;
         }
+        if let Some(loss) = sums.mean_loss() {
+            self.watch_classic(span_ms, (loss, rows), worst)?;
+        }
         let prior_loss = self.prior_rates(from_ms).and_then(|rates| labels.constant_loss(&rates, plan.trigger.scale));
         match (sums.mean_loss(), prior_loss) {
             (Some(loss), Some(prior_loss)) => self.watch_page((from_ms, start_ms), (loss, prior_loss), worst),

@@ -4,12 +4,13 @@
 //! reports are all it knows, in the order of the journal, and what it says is a function of them.
 //! Read in this order: [`judge`] (how decisions are made), `intake` (journal records into
 //! slices), `clock` (closed, mature, final), `windows`, `coverage`, `estimated`, `exact` (areas), `drift`, `shifts` (drift
-//! over time), `together` (all columns at once), `sampled` (rows that clusters are judged by), `examples` (events that alerts name), `harm`, `concept`, `probation`, `alerts`, `policy` (when to retrain), `runs`, `promotion`,
+//! over time), `together` (all columns at once), `sampled` (rows that clusters are judged by), `examples` (events that alerts name), `harm`, `concept`, `classic` (detectors that others know), `probation`, `alerts`, `policy` (when to retrain), `runs`, `promotion`,
 //! `imposed` (when another run has decided),
 //! `state`, [`config`].
 
 mod alerts;
 mod arrivals;
+mod classic;
 mod clock;
 mod concept;
 pub mod config;

@@ -67,6 +67,7 @@ impl Turn<'_> {
         self.resolve_all()?;
         self.state.monitors = Some(Monitors::new(&decision.champion.plan, self.config));
         self.state.concept = None;
+        self.state.classic = None;
         self.state.probation = before.is_some().then(Probation::new);
         self.state.policy.forget_alarm();
         let version = decision.champion.version.clone();

@@ -13,6 +13,7 @@ use crate::policy::Policy;
 use crate::probation::Probation;
 use crate::sampled::Samples;
 use crate::shifts::Watch;
+use detect::classic::Panel;
 use detect::joint::Joint;
 use domain::{Fingerprint, Harm, LineUp, Member, SourcePartition, Task, Version};
 use measure::{Cell, Forecast, Labels};
@@ -24,13 +25,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Layout of the checkpoint. Earlier ones are read too: what they lack stands at the end.
-const FORMAT: u32 = 8;
+const FORMAT: u32 = 9;
 /// Had no losses; of numbers it is not read.
 const FORMAT_BEFORE_LOSSES: u32 = 5;
 /// Had nothing of all columns together, and no scores.
 const FORMAT_BEFORE_TOGETHER: u32 = 6;
 /// Had no samples of clustered rows.
 const FORMAT_BEFORE_SAMPLES: u32 = 7;
+/// Had no classic detectors.
+const FORMAT_BEFORE_CLASSIC: u32 = 8;
 /// Judged slices whose label counts are remembered.
 const HISTORY_MAX: usize = 10_000;
 /// Ids of commands that are remembered, newest last.
@@ -151,6 +154,8 @@ pub(crate) struct State {
     pub(crate) exact: BTreeMap<i64, Kept>,
     /// Samples of clustered rows, by slice and version, until the window is final. From format 8 on.
     pub(crate) samples: Samples,
+    /// Classic detectors on the champion's loss. From format 9 on.
+    pub(crate) classic: Option<Panel>,
 }
 
 impl State {
@@ -186,6 +191,7 @@ impl State {
             joint: None,
             exact: BTreeMap::new(),
             samples: Samples::new(),
+            classic: None,
         }
     }
 
@@ -199,9 +205,10 @@ impl State {
         let may_lack_rows = config.shape.task == Task::Regression;
         // Of maps and of what may be missing.
         let lacking: &[u8] = match head.0 {
-            FORMAT_BEFORE_LOSSES if !may_lack_rows => &[0, 0, 0, 0, 0],
-            FORMAT_BEFORE_TOGETHER => &[0, 0, 0, 0],
-            FORMAT_BEFORE_SAMPLES => &[0],
+            FORMAT_BEFORE_LOSSES if !may_lack_rows => &[0, 0, 0, 0, 0, 0],
+            FORMAT_BEFORE_TOGETHER => &[0, 0, 0, 0, 0],
+            FORMAT_BEFORE_SAMPLES => &[0, 0],
+            FORMAT_BEFORE_CLASSIC => &[0],
             _ => &[],
         };
         if !lacking.is_empty() && head.1 == config.slices.length_ms {

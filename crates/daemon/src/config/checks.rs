@@ -323,6 +323,8 @@ fn numbers_are_in_range(config: &Config, faults: &mut Faults) {
             faults.push((key.into(), format!("{value} is out of range; expected {least} to {most}")));
         }
     }
+    let classic = config.alerts.classic.faults();
+    faults.extend(classic.into_iter().map(|(key, fault)| (format!("alerts.classic.{key}"), fault)));
     let able = train::families(config.pipeline.task);
     match &config.train.families {
         Some(families) if families.is_empty() => {

@@ -379,6 +379,8 @@ pub(crate) struct Alerts {
     pub(crate) joint_tolerance: f64,
     /// How columns are watched together.
     pub(crate) multivariate: train::Multivariate,
+    /// Detectors that others know, beside our own.
+    pub(crate) classic: detect::classic::PanelOptions,
 }
 
 impl Default for Alerts {
@@ -388,6 +390,7 @@ impl Default for Alerts {
             drift_tolerance: 0.1,
             joint_tolerance: 0.01,
             multivariate: train::Multivariate::None,
+            classic: detect::classic::PanelOptions::default(),
         }
     }
 }

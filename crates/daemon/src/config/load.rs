@@ -269,6 +269,14 @@ url = "file:///tmp/r"
         let wide = format!("field = [{}]\n[alerts]\nmultivariate = \"pca\"", columns.join(", "));
         let field = r#"field = [{ name = "x", type = "float" }]"#;
         check((field, &wide), &[], &["FILE:14:1: alerts.multivariate: 257 columns together; expected at most 256"]);
+        for (text, faults) in [
+            ("ddm = {}\nadwin = { delta = 0.01 }", &[][..]),
+            ("ddm = { warm_start = -1 }", &["FILE:20:9: alerts.classic.ddm.warm_start: -1 is out of range"][..]),
+            ("ddm = { warmth = 1 }", &["FILE:20:9: alerts.classic.ddm.warmth: unknown field `warmth`"][..]),
+            ("kswin = {}", &["FILE:20:1: alerts.classic.kswin: unknown field `kswin`"][..]),
+        ] {
+            check(("[registry]", &format!("[alerts.classic]\n{text}\n[registry]")), &[], faults);
+        }
         let field = r#"[{ name = "x", type = "category" }]"#;
         let segments = |name: &str| {
             let of = |name: &str| format!("[[segments]]\nname = \"{name}\"\ncolumn = \"x\"\n");

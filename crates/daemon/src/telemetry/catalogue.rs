@@ -98,7 +98,11 @@ pub(super) const ATTRIBUTES: [Event; 21] = [
     ("vigie.reason", "rejected", "reason code"),
     ("vigie.stage", "lost, aborted", "stage"),
     ("vigie.alert.name", "`vigie.alert.open`", "event name without `.raised`"),
-    ("vigie.alert.tier", "events, `vigie.alert.open`", "`page`, `run`, `concept`, `output`, `feature`, `gap`"),
+    (
+        "vigie.alert.tier",
+        "events, `vigie.alert.open`",
+        "`page`, `run`, `concept`, `classic`, `output`, `feature`, `gap`",
+    ),
     ("vigie.alert.id", "events", "the same through an alert's whole life: deduplicate by it and the event name"),
     ("vigie.segment", "events", "`*` or `name=value`"),
     ("vigie.score", "events", "the statistic"),

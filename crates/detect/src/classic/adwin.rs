@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What an [`Adwin`] is set to. The defaults are River's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AdwinOptions {
     /// Confidence of a cut, above 0: 0.002.
     pub delta: f64,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a [`Ddm`] is set to. The defaults are River's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DdmOptions {
     /// Values before it may alarm: more than 30.
     pub warm_start: f64,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a [`HddmW`] is set to. The defaults are River's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HddmWOptions {
     /// Confidence at which it alarms, in 0 to 1: 0.001.
     pub drift: f64,

@@ -13,12 +13,14 @@ mod hddm_a;
 mod hddm_w;
 mod mean;
 mod page_hinkley;
+mod panel;
 
 pub use adwin::{Adwin, AdwinOptions};
 pub use ddm::{Ddm, DdmOptions};
 pub use hddm_a::{HddmA, HddmAOptions};
 pub use hddm_w::{HddmW, HddmWOptions};
 pub use page_hinkley::{Direction, PageHinkley, PageHinkleyOptions};
+pub use panel::{Panel, PanelOptions};
 
 /// Detects a change in the mean of a stream, one value at a time.
 pub trait Detector {

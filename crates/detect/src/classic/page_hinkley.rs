@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which changes of the mean count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// A rise.
     Up,
@@ -18,6 +19,7 @@ pub enum Direction {
 
 /// What a [`PageHinkley`] is set to. The defaults are River's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PageHinkleyOptions {
     /// Values before it may alarm: 30.
     pub min_values: f64,

@@ -119,7 +119,10 @@ fn records_below_the_committed_offset_say_nothing_again_and_an_open_run_is_launc
     let mut state = crate::state::State::restore(&checkpoint, &config()).unwrap();
     // Formats of before had everything but what stands at the end, here nothing.
     let mut before = checkpoint;
-    assert_eq!((before[0], before.split_off(before.len() - 1)), (8, vec![0]));
+    assert_eq!((before[0], before.split_off(before.len() - 1)), (9, vec![0]));
+    before[0] = 8;
+    assert_eq!(crate::state::State::restore(&before, &config()).unwrap(), state);
+    assert_eq!(before.pop(), Some(0));
     before[0] = 7;
     assert_eq!(crate::state::State::restore(&before, &config()).unwrap(), state);
     assert_eq!(before.split_off(before.len() - 3), vec![0; 3]);

@@ -3,10 +3,12 @@
 use super::fixtures::{Script, config, watched, watched_numbers, watched_within};
 use super::world::World;
 use crate::config::Config;
+use detect::classic::{AdwinOptions, Panel, PanelOptions};
 use domain::Task;
 use measure::Shape;
 use records::alert::{Alert, State};
 use records::window::{Clock, Window};
+use std::collections::BTreeMap;
 
 fn calibrated(slices: i64) -> Script {
     Script { known: watched, calibrated: true, ..Script::quiet(slices) }
@@ -119,6 +121,36 @@ fn larger_errors_than_the_child_models_expect_are_concept_drift() {
     let quiet = World::run(script.clone(), 4, false);
     assert_eq!(of_tier(&quiet, "concept"), []);
     check_concept(script, "0.3200 was expected");
+}
+
+/// They say what they say alone of the mean losses that windows tell, and stand beside our own monitors.
+#[test]
+fn classic_detectors_look_at_the_mean_loss_of_every_mature_slice() {
+    let options =
+        PanelOptions { adwin: Some(AdwinOptions { clock: 1, ..AdwinOptions::default() }), ..PanelOptions::all() };
+    let mut script = Script { accuracy: |_, slice| if slice >= 60 { 0.05 } else { 0.8 }, ..calibrated(120) };
+    script.config.retrain.on_harm = false;
+    let without = World::run(script.clone(), 4, false);
+    assert_eq!(of_tier(&without, "classic"), [], "unless somebody asks");
+    script.config.classic = options;
+    let world = World::run(script, 4, true);
+    let alerts = of_tier(&world, "classic");
+    let ours = |world: &World| world.alerts().into_iter().filter(|a| a.tier != "classic").collect::<Vec<_>>();
+    assert_eq!(ours(&world), ours(&without));
+
+    let mut losses: BTreeMap<String, f64> = BTreeMap::new();
+    for (_, windows) in world.windows().into_iter().filter(|(key, _)| key.ends_with("/*/*")) {
+        let mature = windows.into_iter().filter(|w| w.clock == Clock::EventTime && !w.r#final && w.labelled > 0);
+        losses.extend(mature.map(|w| (w.window.start, w.metrics["brier"].value)));
+    }
+    let mut panel = Panel::new(options);
+    let said = losses.iter().map(|(start, loss)| (start.clone(), panel.update(*loss)));
+    let expected: Vec<_> = said.filter(|(_, names)| !names.is_empty()).collect();
+    let found = alerts.iter().filter(|alert| alert.state != State::Resolved);
+    let found: Vec<_> = found.map(|alert| (alert.window.start.clone(), alert.features.clone())).collect();
+    assert_eq!(found.len(), expected.len(), "{found:?} {expected:?}");
+    assert!(found.iter().zip(&expected).all(|(found, expected)| found.0 == expected.0 && found.1 == expected.1));
+    assert!(!found.is_empty() && found.iter().any(|(_, names)| names.contains(&"adwin".to_owned())), "{found:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the simulated pipeline is made of: rules, references, versions, scripts.
 
 use crate::config::{Budget, Config, Known, Retrain};
+use detect::classic::PanelOptions;
 use domain::{HarmReference, Slices, Task, Version};
 use measure::estimate::GapReference;
 use measure::{PredictionInterval, Shape};
@@ -34,6 +35,7 @@ pub(crate) fn config() -> Config {
         false_alarms: Budget { count: 1.0, period_ms: 100 * SLICE_MS },
         drift_tolerance: 0.1,
         joint_tolerance: 0.01,
+        classic: PanelOptions::default(),
         retrain: Retrain { on_new_labels: false, follow_ups: false, wait_for_runs: true, ..Retrain::default() },
         imposed: None,
     }
