@@ -1,7 +1,7 @@
 //! The daemon end to end, on real Kafka: as a user runs it, killed, restarted, drained.
 
 use crate::support::broker;
-use crate::support::vigie::{Pipeline, Record};
+use crate::support::vigie::{Pipeline, Record, binary};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tests::proof::world::Broker;
@@ -137,4 +137,24 @@ fn bad_input_gets_a_clear_message_and_a_stable_exit_code() {
     fails(&["check"], 64, "did you mean `horizon`?");
     std::fs::write(pipeline.config(), text.replace(&pipeline.brokers, "127.0.0.1:1")).unwrap();
     fails(&["run"], 1, "127.0.0.1:1");
+}
+
+#[test]
+fn two_files_are_compared_without_a_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("old.csv"), "x,s\n1.5,a\n2.5,b\n3.5,a\n").unwrap();
+    std::fs::write(folder.path().join("new.csv"), "x,s\n1.5,a\n,a\n").unwrap();
+    let compare = |rest: &[&str]| {
+        let files = ["compare", "--reference", "old.csv", "--current", "new.csv"];
+        std::process::Command::new(binary()).args(files).args(rest).current_dir(folder.path()).output().unwrap()
+    };
+    for rules in ["vigie", "evidently", "nannyml"] {
+        let output = compare(&["--rules", rules, "--json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&said["rules"], &said["columns"][0]["missing_current"]), (&rules.into(), &0.5.into()), "{said}");
+    }
+    let refused = compare(&["--columns", "y"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("column `y` is not in old.csv, which has x, s"));
 }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Keeps models right while they score a Kafka stream.
@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Swaps(ConfigOnly),
     /// Look at rejected records, and send them back once what was wrong is mended.
     Rejected(Rejected),
+    /// Compare two files column by column: by our rules, or as Evidently or NannyML would.
+    Compare(Compare),
     /// Replay files of events and labels into a pipeline's topics.
     Produce(Produce),
     /// Print the names of all metrics and events, as a page.
@@ -204,6 +206,37 @@ pub(crate) struct Filters {
     pub(crate) since: Option<String>,
 }
 
+/// `vigie compare`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Compare {
+    /// What columns should look like: Parquet, CSV or JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reference: PathBuf,
+    /// What is compared with it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) current: PathBuf,
+    /// These columns only; default: those of both files.
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Whose rules.
+    #[arg(long, value_enum, default_value_t = Rules::Vigie)]
+    pub(crate) rules: Rules,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whose rules `vigie compare` goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rules {
+    /// Those of a window of Vigie: PSI against chance and tolerance.
+    Vigie,
+    /// The rule that Evidently 0.7.23 chooses for a column by default.
+    Evidently,
+    /// All methods of NannyML 0.13.1.
+    Nannyml,
+}
+
 /// Files to replay and how.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Files {
@@ -297,5 +330,11 @@ mod tests {
         assert!(!reads(&["replay", "--config", "f", "--reason", "field.type", "0@1"]));
         assert!(!reads(&["list", "--config", "f", "--stage", "join"]));
         assert!(!reads(&["show", "--config", "f"]));
+        let compares = |rest: &[&str]| {
+            let files = ["vigie", "compare", "--reference", "a.csv", "--current", "b.csv"];
+            Cli::try_parse_from([&files[..], rest].concat()).is_ok()
+        };
+        assert!(compares(&[]) && compares(&["--columns", "x,y", "--rules", "nannyml", "--json"]));
+        assert!(!compares(&["--rules", "river"]));
     }
 }

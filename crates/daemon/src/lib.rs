@@ -44,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Models(args) => commands::models::run(args),
         Command::Swaps(args) => commands::swaps::run(args),
         Command::Rejected(args) => commands::rejected::run(args),
+        Command::Compare(args) => commands::compare::run(args),
         Command::Produce(args) => commands::produce::run(args),
         Command::Telemetry => commands::telemetry(),
     };

@@ -1,6 +1,7 @@
 //! The subcommands that are not the demo, one file each.
 
 pub(crate) mod check;
+pub(crate) mod compare;
 pub(crate) mod models;
 pub(crate) mod produce;
 pub(crate) mod rejected;

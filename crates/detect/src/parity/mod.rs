@@ -1,7 +1,7 @@
 //! What other tools would have said: their binning, zero rules, tests and thresholds on raw
 //! samples, so that one who comes from them can compare number by number.
 //!
-//! Nothing here is used live. These rules need the samples themselves, not counts that merge, and
+//! `vigie compare` shows it of two files; nothing here is used live. These rules need the samples themselves, not counts that merge, and
 //! their thresholds are fixed: they alarm on noise where rows are few and on trifles where rows
 //! are many. [`evidently`] follows Evidently 0.7.23, [`nannyml`] follows NannyML 0.13.1; both bin as
 //! numpy does ([`histogram`]).
