@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 /// amid bad ones resolves nothing.
 const QUIET_SLICES: u32 = 5;
 
+/// A risen loss: what alone starts runs.
+pub(crate) const ACCURACY_LOSS: &str = "vigie.accuracy_loss";
+
 /// What an alert is about, and the stream time that speaks of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Finding {
@@ -134,8 +137,8 @@ impl Turn<'_> {
             version: open.version.clone(),
             features: open.features.clone(),
             example_ids: open.examples.clone(),
-            // What follows a version's slices starts no run, and must not depend on who runs when.
-            run: self.state.run.as_ref().filter(|_| !open.of_version).map(|run| run.run),
+            // Drift starts no run, and what follows a version's slices must not depend on who runs when.
+            run: self.state.run.as_ref().filter(|_| open.name == ACCURACY_LOSS).map(|run| run.run),
             detail: open.detail.clone(),
         };
         emit::alert(self.out, &alert)

@@ -1,6 +1,6 @@
 //! The two monitors of harm: the slow one pages people, the quick one proposes a run.
 
-use crate::alerts::{Evidence, Finding};
+use crate::alerts::{ACCURACY_LOSS, Evidence, Finding};
 use crate::config::Config;
 use crate::error::Error;
 use crate::judge::Turn;
@@ -44,7 +44,7 @@ impl Monitors {
 
 /// What the quick monitor found: told beside the run it proposes, with a budget of its own.
 fn quick(span_ms: (i64, i64)) -> Finding {
-    Finding { name: "vigie.accuracy_loss", tier: "run", span_ms }
+    Finding { name: ACCURACY_LOSS, tier: "run", span_ms }
 }
 
 impl Turn<'_> {
@@ -102,7 +102,7 @@ impl Turn<'_> {
         monitors.page.step(loss, prior_loss);
         let (capital, threshold) = (monitors.page.value(), monitors.page_threshold);
         let span_ms = (from_ms, self.config.slices.end(start_ms));
-        let finding = Finding { name: "vigie.accuracy_loss", tier: "page", span_ms };
+        let finding = Finding { name: ACCURACY_LOSS, tier: "page", span_ms };
         if capital >= threshold {
             monitors.page = Page::new(bets, f64::INFINITY);
             self.out.count("vigie.judge.page_alarms", 1);

@@ -24,8 +24,8 @@ pub struct Alert {
     pub name: String,
     /// See [`State`].
     pub state: State,
-    /// `page` (people); of drift `concept` (labels and estimates part), `output`, `feature`
-    /// (explanation); `gap` (records lost).
+    /// `page` (people), `run` (proposes one); of drift `concept` (labels and estimates part), `classic`
+    /// (a detector that others know says so), `output`, `feature` (explanation); `gap` (records lost).
     pub tier: String,
     /// Window whose closing made the state.
     pub window: Span,
@@ -37,7 +37,7 @@ pub struct Alert {
     pub segment: String,
     /// The champion.
     pub version: String,
-    /// Columns it concerns, worst first.
+    /// Columns it concerns, worst first; of tier `classic` the detectors.
     pub features: Vec<String>,
     /// Ids of some events concerned.
     pub example_ids: Vec<String>,

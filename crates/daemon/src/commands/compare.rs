@@ -30,7 +30,7 @@ struct Comparison {
     skipped: Vec<Skipped>,
     /// Columns of which at least one rule says so.
     drifted_columns: usize,
-    /// Evidently alone says this; null where no column could be compared.
+    /// Evidently alone says this; null where columns of which nothing can be said decide.
     dataset_drifted: Option<bool>,
 }
 
@@ -77,18 +77,24 @@ fn compare(args: &Compare) -> anyhow::Result<Comparison> {
         columns.iter().zip(results).map(|(column, results)| Compared::new(column, results)).collect();
     let told: Vec<bool> = columns.iter().filter_map(Compared::is_drifted).collect();
     let drifted_columns = told.iter().filter(|drifted| **drifted).count();
-    let share = drifted_columns as f64 / told.len().max(1) as f64;
-    let has_verdict = args.rules == Rules::Evidently && !told.is_empty();
     let file = |table: &Table| File { file: table.file.clone(), rows: table.rows() };
     Ok(Comparison {
         rules: name(args.rules),
         reference: file(&reference),
         current: file(&current),
+        dataset_drifted: dataset_verdict(drifted_columns, told.len(), columns.len())
+            .filter(|_| args.rules == Rules::Evidently),
         columns,
         skipped,
         drifted_columns,
-        dataset_drifted: has_verdict.then_some(share >= DATASET_SHARE),
     })
+}
+
+/// Evidently counts all columns, those too of which nothing can be said here: `None` where they decide.
+fn dataset_verdict(drifted: usize, told: usize, all: usize) -> Option<bool> {
+    let is_drifted = |columns: usize| columns as f64 >= DATASET_SHARE * all as f64;
+    let (least, most) = (is_drifted(drifted), is_drifted(drifted + all.saturating_sub(told)));
+    (told > 0 && least == most).then_some(least)
 }
 
 /// As on the command line.

@@ -71,7 +71,11 @@ type Event = (&'static str, &'static str, &'static str);
 pub(super) const EVENTS: [Event; 6] = [
     ("vigie.accuracy_loss.raised", "ERROR 17 (tier `page`), WARN 13 (tier `run`)", "the realised loss has risen"),
     ("vigie.accuracy_loss.resolved", "INFO 9", "it is found no more"),
-    ("vigie.drift.raised", "WARN 13", "predictions, features, or what they say of the label have shifted"),
+    (
+        "vigie.drift.raised",
+        "WARN 13",
+        "predictions, features, or what they say of the label have shifted; of tier `classic`: the mean loss has changed, to either side",
+    ),
     ("vigie.drift.resolved", "INFO 9", "it is found no more"),
     ("vigie.data_quality.raised", "WARN 13", "records were lost before they were read"),
     ("vigie.data_quality.resolved", "INFO 9", "the slice it happened in is over"),

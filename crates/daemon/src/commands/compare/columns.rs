@@ -80,7 +80,7 @@ fn common(old: Form, new: Form) -> Option<Form> {
 /// The columns asked for, or else those of both files, in the order of the reference.
 ///
 /// # Errors
-/// A column that is asked for is missing in a file, or one is a number here and a category there.
+/// A column that is asked for is missing in a file, or its values cannot be read.
 pub(super) fn side_by_side(
     reference: &Table,
     current: &Table,
@@ -94,7 +94,10 @@ pub(super) fn side_by_side(
     let mut seen = BTreeSet::new();
     let (mut columns, mut skipped) = (Vec::new(), Vec::new());
     for name in wanted.into_iter().filter(|name| seen.insert(*name)) {
-        let reason = if let Some(table) = [reference, current].into_iter().find(|table| table.lacks(name)) {
+        let is_twice = |table: &&Table| table.names().into_iter().filter(|own| *own == name).count() > 1;
+        let reason = if let Some(table) = [reference, current].into_iter().find(is_twice) {
+            format!("{} has two columns of this name", table.file)
+        } else if let Some(table) = [reference, current].into_iter().find(|table| table.lacks(name)) {
             let found = table.names().join(", ");
             anyhow::ensure!(asked.is_empty(), "column `{name}` is not in {}, which has {found}", table.file);
             format!("it is not in {}", table.file)
@@ -118,11 +121,10 @@ fn values(reference: &Table, current: &Table, name: &str) -> anyhow::Result<Resu
     let [old, new] = types.map(|found| found.map_or(Form::Empty, form_of));
     let Some(form) = common(old, new) else {
         let [old, new] = types.map(|found| found.map(ToString::to_string).unwrap_or_default());
-        anyhow::bail!(
+        return Ok(Err(format!(
             "column `{name}` is {old} in {} and {new} in {}, expected numbers in both or categories in both",
-            reference.file,
-            current.file
-        );
+            reference.file, current.file
+        )));
     };
     let both = |to: DataType| -> anyhow::Result<Pair<ArrayRef>> {
         Ok(Pair { reference: reference.column(name, &to)?, current: current.column(name, &to)? })
@@ -195,7 +197,7 @@ mod tests {
         ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, Float32Array, Float64Array, Int64Array, NullArray,
         RecordBatch, StringArray, TimestampSecondArray, UInt8Array,
     };
-    use arrow::datatypes::Int32Type;
+    use arrow::datatypes::{DataType, Field, Int32Type, Schema};
     use std::sync::Arc;
 
     fn table(file: &str, columns: &[(&str, ArrayRef)]) -> Table {
@@ -280,6 +282,14 @@ mod tests {
         let both = [("x", Arc::clone(&one)), ("y", one)];
         let (_, less) = both.split_first().unwrap();
         let refused = "column `x` is not in new.csv, which has y";
+        let schema = Schema::new(vec![Field::new("x", DataType::Int64, true); 2]);
+        let values: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let twice = RecordBatch::try_new(Arc::new(schema), vec![values; 2]).unwrap();
+        let (columns, skipped) =
+            side_by_side(&Table::new("twice.parquet", vec![twice]), &table("old.csv", &both), &[]).unwrap();
+        let reasons: Vec<&str> = skipped.iter().map(|s| s.reason.as_str()).collect();
+        assert_eq!(reasons, ["twice.parquet has two columns of this name", "it is not in twice.parquet"]);
+        assert!(columns.is_empty());
         assert_eq!(taken(&both, less, &["y", "y"]), "numbers [1.0, 2.0, 3.0] true");
         assert_eq!(taken(&both, less, &["y", "x"]), refused);
         let (old, new) = (table("old.csv", &both), table("new.csv", less));

@@ -1,7 +1,7 @@
 //! What Evidently 0.7.23 would say of a column by default: which rule it would choose, and its score.
 
 use super::columns::{Values, present};
-use super::outcome::{AlarmWhen, NOTHING, Outcome};
+use super::outcome::{AlarmWhen, NOT_FINITE, NOTHING, Outcome};
 use detect::parity::evidently::{self, Rule, Verdict};
 use std::collections::BTreeSet;
 
@@ -58,7 +58,12 @@ fn verdict<T>(old: &[T], new: &[T], rule: impl Fn(&[T], &[T]) -> Verdict) -> Out
         Rule::Wasserstein => ("wasserstein", 0.1, AlarmWhen::AtOrAbove),
         Rule::JensenShannon => ("jensen_shannon", 0.1, AlarmWhen::AtOrAbove),
     };
-    Outcome { drifted: Some(found.drifted), ..Outcome::new(name, found.score, Some(threshold), alarm_when) }
+    let is_known = found.score.is_finite();
+    Outcome {
+        drifted: is_known.then_some(found.drifted),
+        note: (!is_known).then_some(NOT_FINITE),
+        ..Outcome::new(name, found.score, Some(threshold), alarm_when)
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! the thresholds it takes from the reference.
 
 use super::columns::{Pair, Values, present};
-use super::outcome::{AlarmWhen, NOTHING, Outcome};
+use super::outcome::{AlarmWhen, NOT_FINITE, NOTHING, Outcome};
 use detect::distance;
 use detect::parity::nannyml;
 
@@ -84,8 +84,12 @@ impl<T> Sides<T> {
         let scores: Vec<f64> = self.chunks.iter().map(|chunk| distance(&self.old, chunk)).collect();
         let threshold = (!scores.is_empty()).then(|| nannyml::thresholds(&scores).1.clamp(0.0, limit));
         Outcome {
-            drifted: threshold.map(|threshold| value > threshold),
-            note: threshold.is_none().then_some("no threshold: fewer than ten rows in the reference"),
+            drifted: threshold.filter(|_| value.is_finite()).map(|threshold| value > threshold),
+            note: match (value.is_finite(), threshold) {
+                (false, _) => Some(NOT_FINITE),
+                (true, None) => Some("no threshold: fewer than ten rows in the reference"),
+                (true, Some(_)) => None,
+            },
             ..Outcome::new(rule, value, threshold, AlarmWhen::Above)
         }
     }

@@ -5,6 +5,9 @@ use serde::Serialize;
 /// What stands beside a column of which one file holds no value.
 pub(super) const NOTHING: &str = "nothing to compare";
 
+/// What stands beside a value that left the range of numbers.
+pub(super) const NOT_FINITE: &str = "the value is too large to be computed";
+
 /// The keys of a result in `--json`, a public interface.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Outcome {

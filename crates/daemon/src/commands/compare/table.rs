@@ -1,5 +1,6 @@
 //! A file, read whole.
 
+use anyhow::Context;
 use arrow::array::{Array, ArrayRef, RecordBatch, new_empty_array};
 use arrow::compute::{cast, concat};
 use arrow::datatypes::DataType;
@@ -47,11 +48,13 @@ impl Table {
     /// A column in one piece and of this type.
     pub(super) fn column(&self, name: &str, to: &DataType) -> anyhow::Result<ArrayRef> {
         let pieces = self.batches.iter().filter_map(|batch| batch.column_by_name(name));
-        let pieces: Vec<ArrayRef> = pieces.map(|piece| cast(piece, to)).collect::<Result<_, _>>()?;
+        let pieces: Result<Vec<ArrayRef>, _> = pieces.map(|piece| cast(piece, to)).collect();
+        let place = || format!("column `{name}` of {} as {to}", self.file);
+        let pieces = pieces.with_context(place)?;
         if pieces.is_empty() {
             return Ok(new_empty_array(to));
         }
         let pieces: Vec<&dyn Array> = pieces.iter().map(|piece| piece.as_ref()).collect();
-        Ok(concat(&pieces)?)
+        concat(&pieces).with_context(place)
     }
 }

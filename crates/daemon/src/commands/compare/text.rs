@@ -32,11 +32,7 @@ pub(super) fn write(comparison: &Comparison, out: &mut impl Write) -> io::Result
         new.rows
     )?;
     if let Some(drifted) = comparison.dataset_drifted {
-        writeln!(
-            out,
-            "the data set has {}drifted: it has from half of the columns on",
-            if drifted { "" } else { "not " }
-        )?;
+        writeln!(out, "the data set has {}drifted; that takes half of its columns", if drifted { "" } else { "not " })?;
     }
     writeln!(out, "{}", thresholds(comparison.rules))
 }
@@ -151,7 +147,7 @@ column  kind    rule         value     p  threshold    drifted  missing
 long    number  none         -         -  -            -        0.0% -      nothing to compare
 at\u{fffd} is skipped: it is Date32
 1 of 2 columns have drifted between a.csv (3 rows) and b.csv (3 rows)
-the data set has drifted: it has from half of the columns on
+the data set has drifted; that takes half of its columns
 ",
         );
         check(
